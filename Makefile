@@ -1,0 +1,35 @@
+# The way in. `make help` lists every target with its one line.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+# A CPU build of PyTorch instead of PyPI's CUDA build: an index that has one, or a folder of wheels.
+TORCH_INDEX ?=
+TORCH_WHEELS ?=
+TORCH_OPTIONS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS))
+EXTRAS := ledger,local,torch,sklearn,dev
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: .venv/ready contracts/node_modules/ready ## Install everything the demo and the tests need, once
+
+.venv/ready: pyproject.toml constraints.txt
+	@echo "Installing Python packages into .venv (once; PyTorch from PyPI brings about 4 GB of CUDA packages:"
+	@echo "  make setup TORCH_INDEX=<an index with CPU builds>   or   TORCH_WHEELS=<a folder of wheels>   is smaller)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$$(sed -n 's/^uv==//p' constraints.txt)
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt $(TORCH_OPTIONS) --editable '.[$(EXTRAS)]'
+	@touch $@
+
+contracts/node_modules/ready: contracts/package-lock.json
+	@echo "Installing the EVM node, the Solidity compiler and OpenZeppelin from npm (once)"
+	npm ci --prefix contracts --no-audit --no-fund
+	@touch $@
+
+.PHONY: lock
+lock: ## Choose new versions of every Python package
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --no-annotate --no-header --quiet -o constraints.txt
