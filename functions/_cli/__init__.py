@@ -1,0 +1,1 @@
+"""The polyglot command, one file for each group of commands."""

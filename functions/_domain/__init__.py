@@ -1,0 +1,1 @@
+"""What the platform means by its words. Imports nothing else of ours."""

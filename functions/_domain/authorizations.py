@@ -1,0 +1,148 @@
+"""Authorizations: what a role key asks the ledger to accept, as EIP-712 typed data with its signature.
+
+Whoever digested the bytes signs; whoever carries the transaction signs nothing
+(https://eips.ethereum.org/EIPS/eip-712). One is stored as ``assets/<uuid>/authorizations/<digest>.json``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from functions._domain.digests import bytes_of, canonical, digest_of
+from functions._domain.errors import RejectedContent
+
+SCHEMA = "polyglot/authorization/v1"
+
+VERDICTS = {"passed": 1, "within-tolerance": 2, "failed": 3}
+
+TYPES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "Registration": (
+        ("id", "bytes16"),
+        ("kind", "uint8"),
+        ("inventoryDigest", "bytes32"),
+        ("recordDigest", "bytes32"),
+        ("parents", "bytes16[]"),
+    ),
+    "Evidence": (("subject", "bytes16"), ("claim", "bytes32"), ("statementDigest", "bytes32"), ("verdict", "uint8")),
+    "Revocation": (("id", "bytes16"), ("reasonDigest", "bytes32")),
+}
+"""The struct types of the ledger's contracts, in their field order."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """The content of an authorization: a struct of ``TYPES`` with JSON values.
+
+    UUIDs are strings, digests are ``sha256:<hex>``, a claim is its name, ``kind`` and ``verdict`` are numbers.
+    """
+
+    type: str
+    fields: Mapping[str, object]
+
+    @property
+    def subject(self) -> UUID:
+        """The asset that the message is about."""
+        return UUID(str(self.fields.get("subject") or self.fields["id"]))
+
+    def values(self) -> tuple[object, ...]:
+        """The fields as the ledger's ABI takes them: bytes, numbers and lists of bytes, in order."""
+        return tuple(_abi_value(kind, self.fields[name]) for name, kind in TYPES[self.type])
+
+
+def _abi_value(kind: str, value: object) -> object:
+    match kind:
+        case "bytes16":
+            return UUID(str(value)).bytes
+        case "bytes16[]":
+            return [UUID(str(item)).bytes for item in value]  # type: ignore[attr-defined]
+        case "bytes32" if str(value).startswith("sha256:"):
+            return bytes_of(str(value))
+        case "bytes32":
+            return str(value).encode("ascii").ljust(32, b"\0")
+        case _:
+            return value
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """A message, the EIP-712 domain it was signed for, and the signature of ``account``."""
+
+    message: Message
+    role: str
+    account: str
+    chain_id: int
+    contract: str
+    signature: str
+
+    def encode(self) -> bytes:
+        """Canonical JSON, as stored."""
+        return canonical(
+            {
+                "schema": SCHEMA,
+                "type": self.message.type,
+                "message": dict(self.message.fields),
+                "domain": {"chainId": str(self.chain_id), "verifyingContract": self.contract},
+                "role": self.role,
+                "account": self.account,
+                "signature": self.signature,
+            }
+        )
+
+    @property
+    def digest(self) -> str:
+        """The digest of the stored form, which names the object."""
+        return digest_of(self.encode())
+
+
+def decode(data: bytes) -> Authorization:
+    """The authorization in a stored object.
+
+    Raises:
+        RejectedContent: not an authorization of this schema.
+    """
+    try:
+        document = json.loads(data)
+        if document["schema"] != SCHEMA:
+            raise RejectedContent(f"expected an authorization of schema {SCHEMA}, found {document['schema']!r}")
+        fields = document["message"]
+        message = Message(document["type"], {name: fields[name] for name, _ in TYPES[document["type"]]})
+        return Authorization(
+            message,
+            document["role"],
+            document["account"],
+            int(document["domain"]["chainId"]),
+            document["domain"]["verifyingContract"],
+            document["signature"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RejectedContent(f"not an authorization: {error!r}") from error
+
+
+def registration(
+    asset: UUID, kind: int, inventory_digest: str, record_digest: str, parents: tuple[UUID, ...]
+) -> Message:
+    """Asks for an asset's contract. Parents keep their order."""
+    return Message(
+        "Registration",
+        {
+            "id": str(asset),
+            "kind": kind,
+            "inventoryDigest": inventory_digest,
+            "recordDigest": record_digest,
+            "parents": [str(parent) for parent in parents],
+        },
+    )
+
+
+def evidence(subject: UUID, claim: str, statement_digest: str, verdict: str) -> Message:
+    """Asks that a statement's digest and verdict (a key of ``VERDICTS``) be recorded."""
+    return Message(
+        "Evidence",
+        {
+            "subject": str(subject),
+            "claim": claim,
+            "statementDigest": statement_digest,
+            "verdict": VERDICTS[verdict],
+        },
+    )

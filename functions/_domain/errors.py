@@ -1,0 +1,75 @@
+"""What can go wrong, as one tree; whether to try again is decided by its two branches.
+
+    PolyglotError
+    ├── Rejected                permanent: the same request will fail again (4xx, never retried)
+    │   ├── RejectedRequest         400  not understood: shape, type, range
+    │   ├── RejectedUnauthenticated 401  no token, or an unknown one
+    │   ├── RejectedForbidden       403  a token without the role, or not the owner
+    │   ├── RejectedUnknown         404  no such thing (an event function answers 400 instead)
+    │   ├── RejectedTooLarge        413  above a stated bound
+    │   ├── RejectedConflict        422  at odds with what is already registered or asked
+    │   └── RejectedContent         422  bytes that are not what was said, or not allowed
+    └── Unavailable             transient: ask again (503, retried by the broker, then by the sweep)
+        ├── UnavailableStorage
+        ├── UnavailableLedger
+        ├── UnavailableEngine
+        └── UnavailableYet          something that this step needs is still on its way
+
+The numbers stand in one table, ``functions._runtime.http.STATUS``.
+"""
+
+
+class PolyglotError(Exception):
+    """The root. ``str(error)`` is for a person: what was expected, what was found, what to do."""
+
+
+class Rejected(PolyglotError):
+    """Permanent: the same request will fail again."""
+
+
+class RejectedRequest(Rejected):
+    """Not understood: a wrong shape, type or range."""
+
+
+class RejectedUnauthenticated(Rejected):
+    """No token, or one that nobody knows."""
+
+
+class RejectedForbidden(Rejected):
+    """The token's role does not allow this, or the asset belongs to somebody else."""
+
+
+class RejectedUnknown(Rejected):
+    """There is no such asset, request or file."""
+
+
+class RejectedTooLarge(Rejected):
+    """Above a bound that the message names."""
+
+
+class RejectedConflict(Rejected):
+    """At odds with what is already registered or asked."""
+
+
+class RejectedContent(Rejected):
+    """Bytes that are not what was said, or that are not allowed."""
+
+
+class Unavailable(PolyglotError):
+    """Transient: the same request may succeed later."""
+
+
+class UnavailableStorage(Unavailable):
+    """The object store does not answer, or refused for a reason that passes."""
+
+
+class UnavailableLedger(Unavailable):
+    """The EVM node does not answer, or a transaction is still pending."""
+
+
+class UnavailableEngine(Unavailable):
+    """The training engine does not answer."""
+
+
+class UnavailableYet(Unavailable):
+    """Something that this step needs is still on its way."""

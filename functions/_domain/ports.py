@@ -1,0 +1,251 @@
+"""The outside, as the domain sees it: five protocols, and ``Ports``, the bundle a handler is given.
+
+Production implementations are the files of ``functions._backends``; ``functions._runtime.wiring`` chooses them from
+settings. Every method raises ``Unavailable…`` when the outside does not answer, never an exception of a library.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+from uuid import UUID
+
+from functions._domain.assets import Kind
+from functions._domain.authorizations import Authorization, Message
+from functions._domain.events import Event
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object in a listing: its key, its size in bytes, when it was written."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Presigned:
+    """A request that whoever holds it may send: exactly this method, URL and headers, until it expires."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Storage(Protocol):
+    """The tenant's bucket."""
+
+    def read(self, key: str, limit: int = ...) -> bytes | None:
+        """A small object whole, or None where there is none. Raises RejectedTooLarge above ``limit`` bytes."""
+
+    def open(self, key: str) -> Iterator[bytes] | None:
+        """An object in chunks of about 1 MiB, or None where there is none."""
+
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """``length`` bytes from ``start``, fewer at the end. Raises RejectedUnknown where there is no object."""
+
+    def stat(self, key: str) -> Entry | None:
+        """An object's entry, or None where there is none."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Write an object that is not there yet. False, and nothing written, where there is one."""
+
+    def upload(self, key: str, path: Path) -> bool:
+        """Write a file of any size as an object that is not there yet; streamed, in parts where large."""
+
+    def copy(self, source: str, destination: str) -> bool:
+        """Copy on the server to a key that is not there yet; of any size."""
+
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """All objects below a prefix in key order, from the first key greater than ``after``."""
+
+    def folders(self, prefix: str, after: str = "") -> Iterator[str]:
+        """The names directly below ``prefix`` that have objects below them, in order."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; used on ``open/``, ``inbox/`` and ``runs/`` only."""
+
+    def presign_get(self, key: str) -> Presigned:
+        """A GET for a client."""
+
+    def presign_put(self, key: str) -> Presigned:
+        """A PUT for a client that creates and never overwrites (``If-None-Match: *`` is signed)."""
+
+    def start_parts(self, key: str) -> str:
+        """Begin an upload in parts; returns its upload id."""
+
+    def presign_part(self, key: str, upload_id: str, number: int) -> Presigned:
+        """A PUT of one part, numbered from 1, for a client."""
+
+    def complete_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> bool:
+        """Make the object of all parts, in order; False where the key is taken. Raises RejectedContent."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the ledger says of an asset: its slot and the immutable metadata of its contract."""
+
+    address: str
+    kind: Kind
+    registered_at: int
+    revoked: bool
+    inventory_digest: str
+    record_digest: str
+    authorizer: str
+    parents: tuple[UUID, ...]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One appointment or dismissal of a role key, in the order of the ledger."""
+
+    role: str
+    account: str
+    appointed: bool
+    block: int
+    time: int
+    signing_key_digest: str | None
+
+
+class Ledger(Protocol):
+    """The tenant's ledger contracts."""
+
+    def find(self, asset: UUID) -> Contract | None:
+        """The asset's contract, or None where it is not registered."""
+
+    def is_recorded(self, authorization: Authorization) -> bool:
+        """Whether what this authorization says is on the ledger."""
+
+    def carry(self, authorization: Authorization) -> None:
+        """Put it on the ledger and wait for its block; nothing happens where it is there already.
+
+        Raises:
+            RejectedConflict: the ledger refuses it for ever, with its error's name and values.
+            UnavailableLedger: not yet known; ask again.
+        """
+
+    def grants(self) -> Sequence[Grant]:
+        """The history of role keys, oldest first."""
+
+
+Role = Literal["registrar", "trainer", "translator", "verifier"]
+
+
+class Signer(Protocol):
+    """The two keys of one role: secp256k1 for the ledger, P-256 for statements. Both sign deterministically."""
+
+    role: Role
+    account: str
+
+    def authorize(self, message: Message) -> Authorization:
+        """Sign an EIP-712 message for the ledger."""
+
+    def sign(self, statement: Mapping[str, object]) -> bytes:
+        """An in-toto statement in a signed DSSE envelope, as canonical JSON."""
+
+    def made(self, envelope: bytes) -> bool:
+        """Whether an envelope carries this role key's valid signature."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One input of a run: where the container finds it, which dataset it is, and what it must digest to."""
+
+    name: str
+    dataset: UUID
+    inventory_digest: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, as submitted. ``name`` is deterministic, so submitting twice starts one run.
+
+    Results are staged by the run under ``runs/<asset>/<execution>/``: ``model/…``, ``output/metrics.json``,
+    ``output/failure`` and ``log.txt``.
+    """
+
+    name: str
+    asset: UUID
+    model: UUID
+    attempt: int
+    image: str
+    command: tuple[str, ...]
+    hyperparameters: Mapping[str, str]
+    channels: tuple[Channel, ...]
+    cpu: int
+    memory: int
+    gpu: int
+    deadline: int
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What the engine itself says of a run.
+
+    ``phase`` is ``unknown`` where it never heard of it. ``execution`` names the folder of its results, ``reason`` is
+    for a person, times are RFC 3339. ``environment`` (CPU model and flags, threads, GPU, packages) and ``isolation``
+    (what was really in force) go into the provenance statement.
+    """
+
+    phase: Literal["unknown", "running", "succeeded", "failed"]
+    execution: str = ""
+    reason: str = ""
+    started: str = ""
+    finished: str = ""
+    exit_code: int | None = None
+    environment: Mapping[str, object] = field(default_factory=dict)
+    isolation: Mapping[str, object] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """What trains: child processes on the embedded platform, Argo Workflows on a cluster."""
+
+    kind: Literal["process", "argo"]
+
+    def submit(self, run: Run) -> None:
+        """Start a run, or nothing where one of this name is known. Raises RejectedConflict where it never can."""
+
+    def state(self, name: str) -> RunState:
+        """What is known of a run."""
+
+    def log(self, name: str, tail: int = 200) -> str:
+        """The last lines that the run has printed so far, or an empty string."""
+
+    def cancel(self, name: str) -> None:
+        """Stop a run; it then counts as failed with the reason that it was cancelled."""
+
+
+class Translator(Protocol):
+    """Runs a translator of ``functions._translators`` as a child with limits."""
+
+    def translate(self, framework: str, source: Path, target: Path, options: Mapping[str, object]) -> dict[str, object]:
+        """Export the model in the folder ``source`` to ONNX below ``target`` and measure it; returns the report.
+
+        Raises:
+            RejectedContent: the model cannot be translated, with the reason.
+        """
+
+
+class Broker(Protocol):
+    """Where events are announced."""
+
+    def announce(self, event: Event) -> None:
+        """Hand an event to the broker. Raises Unavailable where it does not take it."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All that a handler may touch. Parts that a function has no business with raise on use."""
+
+    tenant: str
+    function: str
+    storage: Storage
+    ledger: Ledger
+    engine: Engine
+    translator: Translator
+    broker: Broker
+    signers: Mapping[str, Signer]
+    now: datetime
+    clients: Mapping[str, str] = field(default_factory=dict)

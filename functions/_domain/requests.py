@@ -1,0 +1,174 @@
+"""What clients may ask: the bodies of the HTTP interface, validated where bytes come in.
+
+An ``asset.json`` in ``inbox/`` is the body of the matching POST plus ``files``.
+"""
+
+import re
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from functions._domain.digests import is_digest
+from functions._domain.paths import checked_path
+
+PAGE = 1000
+"""The most paths in one page of files."""
+
+_IMAGE = re.compile(r"(?:[a-z0-9][a-z0-9._/:-]*@)?sha256:[0-9a-f]{64}")
+
+
+def _digest(value: str) -> str:
+    if not is_digest(value):
+        raise ValueError("expected sha256: and 64 lower-case hex digits")
+    return value
+
+
+def _image(value: str) -> str:
+    if not _IMAGE.fullmatch(value):
+        raise ValueError(
+            "the image is not pinned: expected NAME@sha256:<64 hex digits> (docker inspect --format "
+            "'{{index .RepoDigests 0}}' shows it), or the digest that `polyglot image push DIR` printed"
+        )
+    return value
+
+
+Digest = Annotated[str, AfterValidator(_digest)]
+FilePath = Annotated[str, Field(min_length=1, max_length=700), AfterValidator(checked_path)]
+Image = Annotated[str, Field(max_length=400), AfterValidator(_image)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Licence = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9.+() -]+$")]
+HyperparameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UploadBody(Body):
+    """Opens an asset whose files will be uploaded."""
+
+    kind: Literal["dataset", "trained-model"]
+
+
+class FileEntry(Body):
+    """One file of an upload: its path below the asset, its size in bytes, what the client digested.
+
+    Without ``sha256`` the file is uploaded in ``parts`` parts and its digest comes with their completion.
+    """
+
+    path: FilePath
+    size: Annotated[int, Field(ge=0, le=5 * 2**40)]
+    sha256: Digest | None = None
+    parts: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+class FilesBody(Body):
+    """One page of an upload, numbered from 0; the same page may be asked for again (fresh URLs)."""
+
+    page: Annotated[int, Field(ge=0, le=999_999)]
+    files: Annotated[tuple[FileEntry, ...], Field(min_length=1, max_length=PAGE)]
+
+
+class CompletedFile(Body):
+    """A file whose parts are all there: the digest the client took while uploading, the parts' ETags in order."""
+
+    path: FilePath
+    size: Annotated[int, Field(ge=0)]
+    sha256: Digest
+    upload_id: Annotated[str, Field(max_length=2000)]
+    etags: Annotated[tuple[str, ...], Field(min_length=1, max_length=10_000)]
+
+
+class CompleteBody(Body):
+    """One page of files uploaded in parts; pages are numbered with those of ``FilesBody``."""
+
+    page: Annotated[int, Field(ge=0, le=999_999)]
+    files: Annotated[tuple[CompletedFile, ...], Field(min_length=1, max_length=100)]
+
+
+class ImageBody(Body):
+    """An image folder's files. Its digest is its inventory's."""
+
+    files: Annotated[tuple[FileEntry, ...], Field(min_length=1, max_length=PAGE)]
+
+
+class DatasetBody(Body):
+    """Registers an uploaded dataset; ``allow_images`` limits which images may train on it."""
+
+    upload: UUID
+    name: Name = "dataset"
+    licence: Licence | None = None
+    allow_images: Annotated[tuple[Digest, ...], Field(max_length=100)] = ()
+
+
+class Resources(Body):
+    """What one training may use: processors, memory in bytes, GPUs."""
+
+    cpu: Annotated[int, Field(ge=1, le=256)] = 1
+    memory: Annotated[int, Field(ge=64 * 2**20, le=4 * 2**40)] = 2 * 2**30
+    gpu: Annotated[int, Field(ge=0, le=16)] = 0
+
+
+class ModelBody(Body):
+    """Registers a model: datasets by channel, a pinned training image, its settings. ``deadline`` is in seconds."""
+
+    datasets: Annotated[dict[ChannelName, UUID], Field(min_length=1, max_length=32)]
+    image: Image
+    command: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=100)] = ("train",)
+    hyperparameters: Annotated[dict[HyperparameterName, Annotated[str, Field(max_length=2500)]], Field(max_length=100)] = {}
+    resources: Resources = Resources()
+    deadline: Annotated[int, Field(ge=1, le=30 * 86400)] = 3600
+    name: Name = "model"
+
+
+class TrainedModelBody(Body):
+    """Imports a model trained elsewhere; ``dataset`` is a claim that nobody attests."""
+
+    upload: UUID
+    name: Name = "model"
+    dataset: UUID | None = None
+
+
+class TranslationBody(Body):
+    """Asks for a translation; a model's UUID means its trained model."""
+
+    asset: UUID
+    opset: Annotated[int, Field(ge=7, le=27)] | None = None
+    accelerator: Literal["none", "nvidia"] = "none"
+
+
+class VerificationBody(Body):
+    """Asks for claims to be verified; with ``path``, of one file only."""
+
+    asset: UUID
+    level: Literal["integrity", "provenance", "equivalence", "reproduction", "all"] = "integrity"
+    path: FilePath | None = None
+
+
+class InboxFile(Body):
+    """A file that an ``asset.json`` lists; the digest, where given, is an expectation."""
+
+    path: FilePath
+    size: Annotated[int, Field(ge=0)] | None = None
+    sha256: Digest | None = None
+
+
+class InboxDataset(Body):
+    """``inbox/dataset/<name>/asset.json``."""
+
+    files: Annotated[tuple[InboxFile, ...], Field(min_length=1, max_length=100_000)]
+    name: Name | None = None
+    licence: Licence | None = None
+    allow_images: Annotated[tuple[Digest, ...], Field(max_length=100)] = ()
+
+
+class InboxTrainedModel(Body):
+    """``inbox/trained-model/<name>/asset.json``."""
+
+    files: Annotated[tuple[InboxFile, ...], Field(min_length=1, max_length=100_000)]
+    name: Name | None = None
+    dataset: UUID | None = None

@@ -1,0 +1,1 @@
+"""What turns handlers into running functions: wiring, HTTP, events, the embedded platform."""

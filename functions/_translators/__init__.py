@@ -1,0 +1,1 @@
+"""One file for each framework, and the equivalence engine. Run as children, imported by nobody."""

@@ -1,0 +1,330 @@
+"""THE declaration: every function once, as data. Nothing about a function is said a second time anywhere.
+
+From it come the embedded platform's routing and subscriptions, the OpenAPI document, the manifests in ``knative/``, and
+the images to build. Handlers are dotted strings, so that reading the declaration imports none of them.
+
+    >>> by_name("translate").consumes[0].type
+    'io.polyglot.contract.deployed.v1'
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from functions._domain.events import TYPE
+
+Access = Literal["anyone", "reader", "publisher", "operator"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One HTTP operation: who may call it, what it takes, what it answers.
+
+    ``body`` and ``answer`` are pydantic models in ``functions._domain.requests`` and ``functions._domain.answers``.
+    """
+
+    method: str
+    path: str
+    handler: str
+    access: Access
+    summary: str
+    answer: str
+    status: int = 200
+    body: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Consumed:
+    """An event type a function subscribes to, with exact attribute filters as a Knative Trigger has them."""
+
+    name: str
+    filter: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents type."""
+        return TYPE.format(self.name)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One build of a function: an extra filter, an extra to install, hardware it needs."""
+
+    suffix: str
+    filter: Mapping[str, str]
+    extra: str
+    memory: str
+    gpu: int = 0
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function: one folder, one Knative Service (for each variant), one file of tests."""
+
+    name: str
+    summary: str
+    routes: tuple[Route, ...] = ()
+    handler: str | None = None
+    consumes: tuple[Consumed, ...] = ()
+    produces: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    role: str | None = None
+    extra: str | None = "ledger"
+    concurrency: int = 8
+    timeout: int = 300
+    cpu: str = "1"
+    memory: str = "512Mi"
+    records: bool = False
+    """Whether it also takes plain S3 ``Records`` notifications and Ceph's CloudEvents."""
+    sink: Literal["", "dead-letter", "timer"] = ""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The Services it becomes: its own name, or one for each variant."""
+        return tuple(f"{self.name}-{variant.suffix}" for variant in self.variants) or (self.name,)
+
+
+_REQUESTS = "functions._domain.requests"
+_ANSWERS = "functions._domain.answers"
+_ACCEPTED = f"{_ANSWERS}:Accepted"
+
+
+def _write(path: str, handler: str, summary: str, body: str | None, access: Access = "publisher") -> Route:
+    return Route(
+        "POST",
+        path,
+        f"functions.register.handler:{handler}",
+        access,
+        summary,
+        _ACCEPTED,
+        202,
+        body and f"{_REQUESTS}:{body}",
+    )
+
+
+def _read(path: str, handler: str, summary: str, answer: str, *query: tuple[str, str], access: Access = "reader") -> Route:
+    return Route(
+        "GET", path, f"functions.retrieve.handler:{handler}", access, summary, f"{_ANSWERS}:{answer}", query=query
+    )
+
+
+FUNCTIONS: tuple[Function, ...] = (
+    Function(
+        "register",
+        "Accepts what is asked, presigns uploads, announces.",
+        routes=(
+            _write("/v1/uploads", "open_upload", "Open an asset for uploading its files", "UploadBody"),
+            Route(
+                "POST",
+                "/v1/uploads/{id}/files",
+                "functions.register.handler:add_files",
+                "publisher",
+                "Presign one page of files",
+                f"{_ANSWERS}:PresignedFiles",
+                200,
+                f"{_REQUESTS}:FilesBody",
+            ),
+            Route(
+                "POST",
+                "/v1/uploads/{id}/complete",
+                "functions.register.handler:complete_files",
+                "publisher",
+                "Make objects of uploaded parts",
+                f"{_ANSWERS}:CompletedFiles",
+                200,
+                f"{_REQUESTS}:CompleteBody",
+            ),
+            Route(
+                "POST",
+                "/v1/images",
+                "functions.register.handler:push_image",
+                "publisher",
+                "Push an image folder: answers where its files go",
+                f"{_ANSWERS}:PushedImage",
+                200,
+                f"{_REQUESTS}:ImageBody",
+            ),
+            _write("/v1/datasets", "register_dataset", "Register an uploaded dataset", "DatasetBody"),
+            _write("/v1/models", "register_model", "Register a model: it is trained and translated", "ModelBody"),
+            _write("/v1/trained-models", "import_model", "Import a model trained elsewhere", "TrainedModelBody"),
+            _write("/v1/translations", "request_translation", "Ask for a translation to ONNX", "TranslationBody"),
+            _write("/v1/verifications", "request_verification", "Ask for claims to be verified", "VerificationBody", "reader"),
+            _write("/v1/assets/{id}/retry", "retry", "Try a rejected or failed step again", None),
+            _write("/v1/assets/{id}/cancel", "cancel", "Stop a training", None),
+        ),
+        produces=("asset.submitted", "translation.requested", "verification.requested", "cancellation.requested", "contract.deployed"),
+        extra=None,
+        concurrency=32,
+        timeout=60,
+        memory="256Mi",
+    ),
+    Function(
+        "ingest",
+        "Digests uploaded files in their final place and seals the asset.",
+        handler="functions.ingest.handler:handle",
+        consumes=(Consumed("asset.submitted"),),
+        produces=("asset.registered",),
+        role="registrar",
+        records=True,
+        concurrency=4,
+        timeout=600,
+    ),
+    Function(
+        "deploy",
+        "Carries authorizations to the ledger; the only sender of transactions.",
+        handler="functions.deploy.handler:handle",
+        consumes=(Consumed("asset.registered"), Consumed("evidence.authorized")),
+        produces=("contract.deployed", "evidence.recorded"),
+        concurrency=20,
+        timeout=120,
+    ),
+    Function(
+        "train",
+        "Submits a model's training run.",
+        handler="functions.train.handler:handle",
+        consumes=(Consumed("contract.deployed", {"assetkind": "model"}), Consumed("cancellation.requested")),
+        produces=("training.started",),
+        concurrency=4,
+        timeout=120,
+    ),
+    Function(
+        "collect",
+        "Promotes and seals the outputs of a finished run.",
+        handler="functions.collect.handler:handle",
+        consumes=(Consumed("training.finished"),),
+        produces=("asset.registered", "training.failed", "contract.deployed"),
+        role="trainer",
+        concurrency=2,
+        timeout=600,
+    ),
+    Function(
+        "translate",
+        "Exports a trained model to ONNX, measures equivalence, seals.",
+        handler="functions.translate.handler:handle",
+        consumes=(Consumed("contract.deployed", {"assetkind": "trained-model"}), Consumed("translation.requested")),
+        produces=("asset.registered",),
+        variants=(Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "4Gi"),),
+        role="translator",
+        concurrency=1,
+        timeout=600,
+        cpu="2",
+    ),
+    Function(
+        "verify",
+        "Checks a claim from the bytes and the ledger, and signs what it found.",
+        handler="functions.verify.handler:handle",
+        consumes=(
+            Consumed("verification.requested", {"claim": "integrity"}),
+            Consumed("verification.requested", {"claim": "provenance"}),
+        ),
+        produces=("evidence.authorized",),
+        role="verifier",
+        concurrency=4,
+        timeout=600,
+    ),
+    Function(
+        "retrieve",
+        "Reads: assets, status, contracts, lineage, files.",
+        routes=(
+            _read("/v1/requests/{id}", "get_request", "What became of a request", "RequestAnswer"),
+            _read(
+                "/v1/assets", "list_assets", "All assets, oldest first", "AssetList",
+                ("kind", "Only this kind"), ("name", "Only this name"),
+            ),
+            _read("/v1/assets/{id}", "get_asset", "An asset's record and contract", "AssetAnswer"),
+            _read("/v1/assets/{id}/status", "get_status", "How far an asset has come, and why it stopped", "StatusAnswer"),
+            _read("/v1/assets/{id}/contract", "get_contract", "What the ledger says of an asset", "ContractAnswer"),
+            _read("/v1/assets/{id}/lineage", "get_lineage", "An asset with its ancestors and descendants", "LineageAnswer"),
+            _read("/v1/assets/{id}/logs", "get_logs", "What a training printed", "LogsAnswer"),
+            Route(
+                "GET",
+                "/v1/assets/{id}/files/{path}",
+                "functions.retrieve.handler:get_file",
+                "reader",
+                "Redirects to one file's bytes; without a path, to the inventory",
+                f"{_ANSWERS}:Redirected",
+                307,
+            ),
+        ),
+        concurrency=32,
+        timeout=60,
+        memory="256Mi",
+    ),
+    Function(
+        "reconcile",
+        "Finds steps that are missing and announces them.",
+        routes=(
+            Route(
+                "POST",
+                "/v1/reconcile",
+                "functions.reconcile.handler:reconcile",
+                "operator",
+                "Sweep what is open now",
+                f"{_ANSWERS}:SweepAnswer",
+                200,
+                query=(("all", "Also every finished asset"),),
+            ),
+        ),
+        handler="functions.reconcile.handler:handle",
+        produces=("asset.submitted", "asset.registered", "contract.deployed", "training.finished", "evidence.authorized",
+                  "translation.requested", "verification.requested"),
+        concurrency=1,
+        timeout=600,
+        sink="timer",
+    ),
+    Function(
+        "bury",
+        "Takes dead letters and marks what they were about.",
+        handler="functions.bury.handler:handle",
+        extra=None,
+        concurrency=4,
+        timeout=60,
+        memory="256Mi",
+        sink="dead-letter",
+    ),
+)
+
+OUTSIDE_PRODUCERS: Mapping[str, str] = {"training.finished": "the run itself, source /tenants/<tenant>/runs/<run>"}
+"""Event types that something other than a function produces too."""
+
+INFORMATIVE: frozenset[str] = frozenset({"training.started", "training.failed", "evidence.recorded"})
+"""Event types that need no subscriber."""
+
+
+def by_name(name: str) -> Function:
+    """The function of this name, or the one that has a Service of this name. Raises KeyError."""
+    for function in FUNCTIONS:
+        if name == function.name or name in function.services:
+            return function
+    raise KeyError(f"no function {name!r}; there are {', '.join(function.name for function in FUNCTIONS)}")
+
+
+def translates(framework: str, accelerator: str) -> bool:
+    """Whether some translate variant takes models of this framework on this accelerator."""
+    wanted = {"framework": framework, "accelerator": accelerator}
+    return any(variant.filter == wanted for variant in by_name("translate").variants)
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a Knative Trigger says: events with these attributes go to this Service."""
+
+    name: str
+    service: str
+    function: Function
+    filter: Mapping[str, str]
+
+
+def subscriptions() -> tuple[Subscription, ...]:
+    """Every Trigger of the platform, one for each consumed type and variant."""
+    found = []
+    for function in FUNCTIONS:
+        variants = function.variants or (None,)
+        for consumed in function.consumes:
+            for variant in variants:
+                service = f"{function.name}-{variant.suffix}" if variant else function.name
+                filters = {"type": consumed.type, **consumed.filter, **(variant.filter if variant else {})}
+                label = "-".join([service, consumed.name.replace(".", "-"), *(consumed.filter[key] for key in consumed.filter)])
+                found.append(Subscription(label, service, function, filters))
+    return tuple(found)
