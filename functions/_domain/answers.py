@@ -1,0 +1,186 @@
+"""What the HTTP interface answers, as the OpenAPI document shows it."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """An answer; clients ignore fields they do not know."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Accepted(Answer):
+    """A request was accepted: its id, the asset it is about or will make, where to ask what became of it."""
+
+    id: UUID
+    asset: UUID
+    links: dict[str, str] = {}
+
+
+class PresignedPart(Answer):
+    """A request the client may send, exactly so."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = {}
+
+
+class PresignedFile(Answer):
+    """Where a file's bytes go: one ``put``, or ``parts`` of one ``upload_id``; ``present`` when they are there."""
+
+    path: str
+    put: PresignedPart | None = None
+    upload_id: str | None = None
+    parts: list[PresignedPart] = []
+    present: bool = False
+
+
+class PresignedFiles(Answer):
+    """One page of presigned files, in the order asked."""
+
+    files: list[PresignedFile]
+
+
+class CompletedFiles(Answer):
+    """The paths that are objects now."""
+
+    paths: list[str]
+
+
+class PushedImage(Answer):
+    """An image folder's digest, and where its files go."""
+
+    digest: str
+    files: list[PresignedFile]
+
+
+class ContractAnswer(Answer):
+    """What the ledger says of an asset. ``registered_at`` is the block's time in seconds since 1970."""
+
+    address: str
+    ledger: str
+    chain_id: int
+    kind: str
+    registered_at: int
+    revoked: bool
+    inventory_digest: str
+    record_digest: str
+    authorizer: str
+    parents: list[UUID]
+
+
+class StepAnswer(Answer):
+    """One step of a chain."""
+
+    step: str
+    asset: UUID
+    state: Literal["done", "waiting", "running", "rejected", "failed", "exhausted"]
+    reason: str = ""
+    detail: dict[str, Any] = {}
+
+
+class StatusAnswer(Answer):
+    """How far an asset has come.
+
+    ``state`` is ``complete`` when every step of its own chain is done, else that of the first step that is not:
+    ``waiting``, ``running``, ``rejected``, ``failed`` or ``exhausted``; ``reason`` then says why and what to do.
+    """
+
+    id: UUID
+    kind: str
+    state: str
+    step: str
+    attempt: int
+    reason: str = ""
+    steps: list[StepAnswer]
+    trained_model: UUID | None = None
+    translation: UUID | None = None
+
+
+class RequestAnswer(Answer):
+    """What became of a request: its chain's state, and for a verification each claim's verdict."""
+
+    id: UUID
+    route: str
+    asset: UUID
+    time: str
+    state: str
+    reason: str = ""
+    steps: list[StepAnswer] = []
+    claims: list["ClaimAnswer"] = []
+
+
+class ClaimAnswer(Answer):
+    """A verified claim: verdict (``passed``, ``failed``, ``not applicable``), findings, whether the ledger has it."""
+
+    claim: str
+    verdict: str
+    findings: list[str] = []
+    statement_digest: str | None = None
+    recorded: bool = False
+
+
+class AssetSummary(Answer):
+    """One row of a list."""
+
+    id: UUID
+    kind: str
+    name: str
+    status: str
+
+
+class AssetList(Answer):
+    """Assets, oldest first."""
+
+    assets: list[AssetSummary]
+
+
+class AssetAnswer(Answer):
+    """An asset: the fields of its record, and what the ledger says."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: UUID
+    kind: str
+    name: str
+    contract: ContractAnswer | None = None
+    trained_model: UUID | None = None
+    translation: UUID | None = None
+
+
+class LineageNode(Answer):
+    """An asset in a lineage; ``parents`` are within the lineage."""
+
+    id: UUID
+    kind: str
+    name: str
+    inventory_digest: str
+    address: str | None
+    parents: list[UUID]
+
+
+class LineageAnswer(Answer):
+    """An asset with all its ancestors and descendants, parents first."""
+
+    subject: UUID
+    nodes: list[LineageNode]
+
+
+class LogsAnswer(Answer):
+    """What a training printed, its last lines."""
+
+    lines: str = Field(description="plain text")
+
+
+class SweepAnswer(Answer):
+    """What a sweep looked at and announced."""
+
+    looked_at: int
+    announced: list[str]
+
+
+class Redirected(Answer):
+    """A redirect whose ``Location`` is a presigned URL."""
