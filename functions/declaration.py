@@ -75,8 +75,8 @@ class Function:
     timeout: int = 300
     cpu: str = "1"
     memory: str = "512Mi"
-    records: bool = False
-    """Whether it also takes plain S3 ``Records`` notifications and Ceph's CloudEvents."""
+    notices: str | None = None
+    """The handler for plain S3 ``Records`` notifications and Ceph's CloudEvents."""
     sink: Literal["", "dead-letter", "timer"] = ""
 
     @property
@@ -166,7 +166,7 @@ FUNCTIONS: tuple[Function, ...] = (
         consumes=(Consumed("asset.submitted"),),
         produces=("asset.registered",),
         role="registrar",
-        records=True,
+        notices="functions.ingest.handler:notice",
         concurrency=4,
         timeout=600,
     ),

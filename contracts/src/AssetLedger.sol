@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
@@ -31,9 +31,8 @@ contract AssetLedger is IAssetLedger, AccessControl, EIP712 {
     /// @inheritdoc IAssetLedger
     bytes32 public constant VERIFIER_ROLE = Roles.VERIFIER;
 
-    bytes32 private constant REGISTRATION_TYPEHASH = keccak256(
-        "Registration(bytes16 id,uint8 kind,bytes32 inventoryDigest,bytes32 recordDigest,bytes16[] parents)"
-    );
+    bytes32 private constant REGISTRATION_TYPEHASH =
+        keccak256("Registration(bytes16 id,uint8 kind,bytes32 inventoryDigest,bytes32 recordDigest,bytes16[] parents)");
     bytes32 private constant REVOCATION_TYPEHASH = keccak256("Revocation(bytes16 id,bytes32 reasonDigest)");
 
     uint256 private constant MAX_DATASETS = 32;
@@ -110,8 +109,7 @@ contract AssetLedger is IAssetLedger, AccessControl, EIP712 {
 
         contract_ =
             Clones.cloneDeterministicWithImmutableArgs(definition, _metadata(registration, authorizer), bytes32(id));
-        _assets[id] =
-            Asset({contract_: contract_, registeredAt: uint64(block.timestamp), kind: kind, revoked: false});
+        _assets[id] = Asset({contract_: contract_, registeredAt: uint64(block.timestamp), kind: kind, revoked: false});
 
         emit AssetRegistered(
             id,
@@ -259,9 +257,8 @@ contract AssetLedger is IAssetLedger, AccessControl, EIP712 {
         pure
         returns (bytes memory metadata)
     {
-        metadata = abi.encodePacked(
-            registration.id, registration.inventoryDigest, registration.recordDigest, authorizer
-        );
+        metadata =
+            abi.encodePacked(registration.id, registration.inventoryDigest, registration.recordDigest, authorizer);
         for (uint256 i = 0; i < registration.parents.length; ++i) {
             metadata = bytes.concat(metadata, registration.parents[i]);
         }

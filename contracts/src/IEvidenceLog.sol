@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
 import {IAssetLedger} from "./IAssetLedger.sol";
@@ -63,11 +63,7 @@ interface IEvidenceLog {
 
     /// @dev Evidence for `claim` about `subject` was recorded on the authority of `authorizer`.
     event EvidenceRecorded(
-        bytes16 indexed subject,
-        bytes32 indexed claim,
-        bytes32 statementDigest,
-        uint8 verdict,
-        address authorizer
+        bytes16 indexed subject, bytes32 indexed claim, bytes32 statementDigest, uint8 verdict, address authorizer
     );
 
     /**

@@ -113,3 +113,23 @@ def image_prefix(digest: str) -> str:
 def name_key(kind: str, name: str, asset: UUID) -> str:
     """The index by kind and name."""
     return f"index/name/{kind}/{name}/{asset}"
+
+
+def child_key(parent: UUID, child: UUID) -> str:
+    """The index of descendants."""
+    return f"index/parent/{parent}/{child}"
+
+
+def authorizations_prefix(asset: UUID) -> str:
+    """An asset's authorizations."""
+    return f"assets/{asset}/authorizations/"
+
+
+def image_key(digest: str, path: str) -> str:
+    """A file of an image folder."""
+    return f"images/{digest.removeprefix('sha256:')}/{path}"
+
+
+def token_key(digest: str) -> str:
+    """What is known of the bearer token with this digest."""
+    return f"tokens/{digest.removeprefix('sha256:')}.json"

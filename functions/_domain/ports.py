@@ -110,13 +110,16 @@ class Grant:
 
 
 class Ledger(Protocol):
-    """The tenant's ledger contracts."""
+    """The tenant's ledger contracts; ``address`` is the AssetLedger's."""
+
+    address: str
+    chain_id: int
 
     def find(self, asset: UUID) -> Contract | None:
         """The asset's contract, or None where it is not registered."""
 
-    def is_recorded(self, authorization: Authorization) -> bool:
-        """Whether what this authorization says is on the ledger."""
+    def is_recorded(self, message: Message) -> bool:
+        """Whether what this message says is on the ledger."""
 
     def carry(self, authorization: Authorization) -> None:
         """Put it on the ledger and wait for its block; nothing happens where it is there already.
@@ -235,17 +238,46 @@ class Broker(Protocol):
         """Hand an event to the broker. Raises Unavailable where it does not take it."""
 
 
-@dataclass(frozen=True)
-class Ports:
-    """All that a handler may touch. Parts that a function has no business with raise on use."""
+class Ports(Protocol):
+    """All that a handler may touch. Each part is made on first use, so a function imports only what it needs.
 
-    tenant: str
-    function: str
-    storage: Storage
-    ledger: Ledger
-    engine: Engine
-    translator: Translator
-    broker: Broker
-    signers: Mapping[str, Signer]
-    now: datetime
-    clients: Mapping[str, str] = field(default_factory=dict)
+    ``signer`` is that of the function's own role; functions without a role raise on use.
+    """
+
+    @property
+    def tenant(self) -> str:
+        """The tenant's name."""
+
+    @property
+    def storage(self) -> Storage:
+        """The tenant's bucket."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The tenant's ledger contracts."""
+
+    @property
+    def engine(self) -> Engine:
+        """What trains."""
+
+    @property
+    def engine_kind(self) -> Literal["process", "argo"]:
+        """Which engine trains, known without loading it."""
+
+    @property
+    def translator(self) -> Translator:
+        """What starts translators."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where events are announced."""
+
+    @property
+    def signer(self) -> Signer:
+        """The keys of this function's role."""
+
+    def is_signed(self, envelope: bytes, public_key: str) -> bool:
+        """Whether a DSSE envelope carries a valid signature of a P-256 public key in PEM."""
+
+    def now(self) -> datetime:
+        """The time, for requests and marks; never for records."""

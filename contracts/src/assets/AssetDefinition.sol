@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
@@ -9,15 +9,11 @@ import {IAsset} from "./IAsset.sol";
  * @dev What the definitions of all kinds share: they read the metadata which the ledger gave an asset's proxy as
  * immutable arguments, behind the 45 bytes of ERC-1167 code:
  *
- * [cols="1,1,3"]
- * |===
- * | bytes   | length | what
- * | 0-15    | 16     | id
- * | 16-47   | 32     | inventory digest
- * | 48-79   | 32     | record digest
- * | 80-99   | 20     | authorizer
- * | 100-    | 16 each| parents
- * |===
+ * - bytes 0 to 15: id
+ * - bytes 16 to 47: inventory digest
+ * - bytes 48 to 79: record digest
+ * - bytes 80 to 99: authorizer
+ * - bytes 100 and following: parents, 16 each
  *
  * There are no immutable variables and no storage: an implementation's code is the same on every chain.
  */

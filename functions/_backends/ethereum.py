@@ -1,0 +1,235 @@
+"""The ledger, over JSON-RPC: the EVM side of ``ports.Ledger``.
+
+Transactions are legacy ones at gas price zero, each from a throw-away account with nonce 0, so any number of deliveries
+go at once without a nonce clash; what counts is the role's signature inside. "Already there" is success.
+``web3`` would cost 0.8 s of every cold start; this needs ``eth_abi``, ``eth_keys`` and ``rlp``.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+import urllib3
+from eth_abi.abi import decode, encode
+from eth_hash.auto import keccak
+from eth_utils.address import to_checksum_address
+
+from functions._domain.assets import Kind
+from functions._domain.authorizations import Authorization, Message
+from functions._domain.errors import RejectedConflict, UnavailableLedger
+from functions._domain.ports import Contract, Grant
+
+GAS = 3_000_000
+"""The gas limit of a carried transaction; a registration uses about 130,000, one with 32 parents under 400,000."""
+
+RECEIPT_SECONDS = 60
+PROXY = 45
+"""The length of an ERC-1167 proxy before its immutable arguments (https://eips.ethereum.org/EIPS/eip-1167)."""
+
+CALLS = {"Registration": "register", "Revocation": "revoke", "Evidence": "record"}
+ALREADY = ("AssetLedgerAlreadyRegistered", "AssetLedgerAlreadyRevoked", "EvidenceLogAlreadyRecorded")
+ROLES = {keccak(f"{role.upper()}_ROLE".encode()): role for role in ("registrar", "trainer", "translator", "verifier")}
+
+
+class Reverted(Exception):
+    """The contract refused: the name of its error, and the values, readable."""
+
+    def __init__(self, name: str, values: tuple[object, ...] = ()) -> None:
+        self.name, self.values = name, values
+        shown = ", ".join(value.hex() if isinstance(value, bytes) else str(value) for value in values)
+        super().__init__(f"{name}({shown})")
+
+
+class Rpc:
+    """A JSON-RPC client of one node. Raises UnavailableLedger where it does not answer."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        retries = urllib3.Retry(3, backoff_factor=0.1, allowed_methods=None, status_forcelist=(502, 503, 504))
+        self._pool = urllib3.PoolManager(maxsize=32, retries=retries, timeout=urllib3.Timeout(connect=2, read=30))
+
+    def __call__(self, method: str, *params: object) -> Any:
+        """The result of one call. Raises Reverted where a contract refused."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        try:
+            answer = self._pool.request("POST", self._url, body=body, headers={"Content-Type": "application/json"})
+            document = answer.json()
+        except (urllib3.exceptions.HTTPError, ValueError) as error:
+            raise UnavailableLedger(f"the EVM node does not answer {method}: {error}") from error
+        if "error" in document:
+            raise _failure(method, document["error"])
+        return document["result"]
+
+    def call(self, address: str, data: bytes) -> bytes:
+        """The result of a read-only call at the latest block."""
+        result = self("eth_call", {"to": address, "data": "0x" + data.hex(), "gas": hex(GAS)}, "latest")
+        return bytes.fromhex(result[2:])
+
+    def wait(self, transaction: str, seconds: float = RECEIPT_SECONDS) -> Mapping[str, Any]:
+        """The receipt of a transaction, as soon as a block has it."""
+        pause, end = 0.01, time.monotonic() + seconds
+        while True:
+            receipt: Mapping[str, Any] | None = self("eth_getTransactionReceipt", transaction)
+            if receipt is not None:
+                return receipt
+            if time.monotonic() > end:
+                raise UnavailableLedger(f"transaction {transaction} is in no block after {seconds:.0f} s")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.2)
+
+
+def _failure(method: str, error: Mapping[str, Any]) -> Exception:
+    data = error.get("data")
+    if isinstance(data, str) and len(data) >= 10:
+        return decoded_error(bytes.fromhex(data[2:]))
+    if error.get("code") == 3 or "revert" in str(error.get("message", "")).lower():
+        return Reverted(str(error.get("message", "reverted")))
+    return UnavailableLedger(f"the EVM node refused {method}: {error.get('message', error)}")
+
+
+@cache
+def interface(contract: str) -> Mapping[str, Any]:
+    """A contract's generated file: ABI, bytecode and where its immutables are."""
+    document: Mapping[str, Any] = json.loads((files("functions._backends.abi") / f"{contract}.json").read_text())
+    return document
+
+
+def _kind_of(item: Mapping[str, Any]) -> str:
+    if not item["type"].startswith("tuple"):
+        return str(item["type"])
+    return f"({','.join(_kind_of(part) for part in item['components'])}){item['type'].removeprefix('tuple')}"
+
+
+@cache
+def _signatures(contract: str, of: str) -> Mapping[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]]:
+    found = {}
+    for item in interface(contract)["abi"]:
+        if item["type"] == of:
+            inputs = tuple(_kind_of(part) for part in item["inputs"])
+            outputs = tuple(_kind_of(part) for part in item.get("outputs", ()))
+            found[item["name"]] = (keccak(f"{item['name']}({','.join(inputs)})".encode()), inputs, outputs)
+    return found
+
+
+def call_data(contract: str, function: str, *values: object) -> bytes:
+    """The data of a call: selector and encoded arguments."""
+    selector, inputs, _ = _signatures(contract, "function")[function]
+    return selector[:4] + encode(inputs, values)
+
+
+def results(contract: str, function: str, data: bytes) -> tuple[Any, ...]:
+    """What a call returned."""
+    return tuple(decode(_signatures(contract, "function")[function][2], data))
+
+
+def decoded_error(data: bytes) -> Reverted:
+    """The custom error in revert data."""
+    for contract in ("AssetLedger", "EvidenceLog"):
+        for name, (selector, inputs, _) in _signatures(contract, "error").items():
+            if selector[:4] == data[:4]:
+                return Reverted(name, tuple(decode(inputs, data[4:])))
+    return Reverted("reverted", (data,))
+
+
+def topic(contract: str, event: str) -> str:
+    """The first topic of an event's log."""
+    return "0x" + _signatures(contract, "event")[event][0].hex()
+
+
+def legacy_transaction(key: bytes, nonce: int, to: str | None, data: bytes, chain_id: int, gas: int = GAS) -> str:
+    """A signed legacy transaction at gas price zero (EIP-155), ready for ``eth_sendRawTransaction``."""
+    import rlp
+    from eth_keys.datatypes import PrivateKey
+
+    target = bytes.fromhex(to[2:]) if to else b""
+    unsigned = [nonce, 0, gas, target, 0, data]
+    signature = PrivateKey(key).sign_msg_hash(keccak(rlp.encode([*unsigned, chain_id, 0, 0])))
+    v = signature.v + 35 + 2 * chain_id
+    return "0x" + bytes(rlp.encode([*unsigned, v, signature.r, signature.s])).hex()
+
+
+class EthereumLedger:
+    """The tenant's AssetLedger and EvidenceLog on one chain."""
+
+    def __init__(self, rpc_url: str, chain_id: int, ledger: str, evidence_log: str) -> None:
+        self.address, self.evidence_log, self.chain_id = ledger, evidence_log, chain_id
+        self._rpc_url = rpc_url
+
+    @cached_property
+    def _rpc(self) -> Rpc:
+        return Rpc(self._rpc_url)
+
+    def find(self, asset: UUID) -> Contract | None:
+        """The asset's contract: its slot, and the metadata in its code."""
+        slot = self._read(self.address, "AssetLedger", "find", asset.bytes)[0]
+        address, registered_at, kind, revoked = slot
+        if registered_at == 0:
+            return None
+        code = bytes.fromhex(self._rpc("eth_getCode", address, "latest")[2:])[PROXY:]
+        parents = tuple(UUID(bytes=code[at : at + 16]) for at in range(100, len(code), 16))
+        return Contract(
+            address=to_checksum_address(address),
+            kind=list(Kind)[kind - 1],
+            registered_at=registered_at,
+            revoked=revoked,
+            inventory_digest=f"sha256:{code[16:48].hex()}",
+            record_digest=f"sha256:{code[48:80].hex()}",
+            authorizer=to_checksum_address(code[80:100]),
+            parents=parents,
+        )
+
+    def _read(self, address: str, contract: str, function: str, *values: object) -> tuple[Any, ...]:
+        return results(contract, function, self._rpc.call(address, call_data(contract, function, *values)))
+
+    def is_recorded(self, message: Message) -> bool:
+        """Whether what a message says is on the ledger."""
+        if message.type == "Evidence":
+            subject, claim, statement, _ = message.values()
+            entry = self._read(self.evidence_log, "EvidenceLog", "find", subject, claim, statement)[0]
+            return bool(entry[1])
+        slot = self._read(self.address, "AssetLedger", "find", message.subject.bytes)[0]
+        return bool(slot[3] if message.type == "Revocation" else slot[1])
+
+    def carry(self, authorization: Authorization) -> None:
+        """Send an authorization in a transaction of a throw-away account, and wait for its block."""
+        message = authorization.message
+        contract, to = ("EvidenceLog", self.evidence_log) if message.type == "Evidence" else ("AssetLedger", self.address)
+        if authorization.chain_id != self.chain_id or authorization.contract.lower() != to.lower():
+            raise RejectedConflict(
+                f"the authorization is for {authorization.contract} on chain {authorization.chain_id}, "
+                f"this platform's ledger is {to} on chain {self.chain_id}"
+            )
+        data = call_data(contract, CALLS[message.type], message.values(), bytes.fromhex(authorization.signature[2:]))
+        try:
+            self._rpc.call(to, data)  # a refusal shows its reason here, before a transaction is spent
+            raw = legacy_transaction(secrets.token_bytes(32), 0, to, data, self.chain_id)
+            receipt = self._rpc.wait(self._rpc("eth_sendRawTransaction", raw))
+            if int(receipt["status"], 16) != 1:
+                self._rpc.call(to, data)  # somebody was quicker, or the reason shows now
+                raise UnavailableLedger(f"transaction {receipt['transactionHash']} failed; asking again")
+        except Reverted as error:
+            if error.name not in ALREADY:
+                raise RejectedConflict(f"the ledger refuses this {message.type.lower()}: {error}") from error
+
+    def grants(self) -> Sequence[Grant]:
+        """The history of role keys, oldest first."""
+        topics = [topic("AssetLedger", "RoleAppointed"), topic("AssetLedger", "RoleDismissed")]
+        query = {"address": self.address, "fromBlock": "0x0", "toBlock": "latest", "topics": [topics]}
+        return [self._grant(log, topics[0]) for log in self._rpc("eth_getLogs", query)]
+
+    def _grant(self, log: Mapping[str, Any], appointed: str) -> Grant:
+        is_appointed = log["topics"][0] == appointed
+        block = self._rpc("eth_getBlockByNumber", log["blockNumber"], False)
+        return Grant(
+            role=ROLES.get(bytes.fromhex(log["topics"][1][2:]), log["topics"][1]),
+            account=to_checksum_address("0x" + log["topics"][2][-40:]),
+            appointed=is_appointed,
+            block=int(log["blockNumber"], 16),
+            time=int(block["timestamp"], 16),
+            signing_key_digest=f"sha256:{log['data'][2:66]}" if is_appointed else None,
+        )

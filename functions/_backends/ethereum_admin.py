@@ -1,0 +1,106 @@
+"""The admin's side of the ledger: deploys the platform's contracts and appoints roles. Run off the cluster.
+
+The tenant's admin key deploys at fixed nonces 0 to 5, so the contracts are found again by address and code, and doing it
+twice does nothing.
+"""
+
+from dataclasses import dataclass
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+from eth_utils.address import to_checksum_address
+
+from functions._backends.ethereum import Rpc, call_data, interface, legacy_transaction, results
+from functions._backends.keys import account_of
+from functions._domain.digests import bytes_of
+from functions._domain.errors import RejectedConflict, UnavailableLedger
+
+IMPLEMENTATIONS = ("DatasetAsset", "ModelAsset", "TrainedModelAsset", "TranslationAsset")
+DEPLOY_GAS = 8_000_000
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the tenant's contracts are."""
+
+    chain_id: int
+    ledger: str
+    evidence_log: str
+
+
+def contract_address(deployer: str, nonce: int) -> str:
+    """The address of the contract that a deployer's transaction with this nonce creates."""
+    import rlp
+
+    return to_checksum_address(keccak(rlp.encode([bytes.fromhex(deployer[2:]), nonce]))[12:])
+
+
+class LedgerAdmin:
+    """Acts with the tenant's admin key."""
+
+    def __init__(self, rpc_url: str, admin_key: bytes) -> None:
+        self._rpc, self._key = Rpc(rpc_url), admin_key
+        self.account = account_of(admin_key)
+
+    def initialize(self) -> Addresses:
+        """Deploy what is missing of the platform's contracts; returns where all are.
+
+        Raises:
+            RejectedConflict: something else stands at one of their addresses.
+        """
+        chain_id = int(self._rpc("eth_chainId"), 16)
+        addresses = [contract_address(self.account, nonce) for nonce in range(6)]
+        arguments = {
+            "AssetLedger": encode(["address", "address[4]"], [self.account, addresses[:4]]),
+            "EvidenceLog": encode(["address"], [addresses[4]]),
+        }
+        for nonce, name in enumerate((*IMPLEMENTATIONS, "AssetLedger", "EvidenceLog")):
+            self._deploy(nonce, name, addresses[nonce], arguments.get(name, b""), chain_id)
+        return Addresses(chain_id, addresses[4], addresses[5])
+
+    def _deploy(self, nonce: int, name: str, address: str, arguments: bytes, chain_id: int) -> None:
+        if not self._stands(name, address):
+            code = bytes.fromhex(interface(name)["bytecode"].removeprefix("0x")) + arguments
+            self._send(legacy_transaction(self._key, nonce, None, code, chain_id, DEPLOY_GAS))
+            if not self._stands(name, address):
+                raise UnavailableLedger(f"{name} is not at {address} after its deployment")
+
+    def _stands(self, name: str, address: str) -> bool:
+        found = bytes.fromhex(self._rpc("eth_getCode", address, "latest")[2:])
+        if not found:
+            return False
+        expected = bytearray(bytes.fromhex(interface(name)["deployedBytecode"].removeprefix("0x")))
+        comparable = bytearray(found)
+        for places in interface(name)["immutableReferences"].values():  # the constructor wrote these
+            for place in places:
+                start, end = place["start"], place["start"] + place["length"]
+                expected[start:end] = comparable[start:end] = bytes(end - start)
+        if expected != comparable:
+            raise RejectedConflict(
+                f"the contract at {address} is not this version's {name}: "
+                "use a new admin key (a new ledger), or the version of this platform that deployed it"
+            )
+        return True
+
+    def appoint(self, ledger: str, role: str, account: str, signing_key_digest: str) -> bool:
+        """Grant a role to an account and bind its P-256 key; False where that was so already."""
+        role_id = keccak(f"{role.upper()}_ROLE".encode())
+        held = self._rpc.call(ledger, call_data("AssetLedger", "hasRole", role_id, account))
+        if results("AssetLedger", "hasRole", held)[0]:
+            return False
+        self._act(ledger, call_data("AssetLedger", "appoint", role_id, account, bytes_of(signing_key_digest)))
+        return True
+
+    def dismiss(self, ledger: str, role: str, account: str) -> None:
+        """End an account's role; what it authorized before stays."""
+        self._act(ledger, call_data("AssetLedger", "dismiss", keccak(f"{role.upper()}_ROLE".encode()), account))
+
+    def _act(self, to: str, data: bytes) -> None:
+        chain_id = int(self._rpc("eth_chainId"), 16)
+        nonce = int(self._rpc("eth_getTransactionCount", self.account, "pending"), 16)
+        self._send(legacy_transaction(self._key, nonce, to, data, chain_id))
+
+    def _send(self, raw: str) -> None:
+        receipt = self._rpc.wait(self._rpc("eth_sendRawTransaction", raw))
+        if int(receipt["status"], 16) != 1:
+            raise RejectedConflict(f"the ledger refused transaction {receipt['transactionHash']} of its admin")

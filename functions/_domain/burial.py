@@ -1,0 +1,86 @@
+"""Burial: what a permanent fault or a dead letter leaves behind, found again from the event it was about."""
+
+from uuid import UUID
+
+from functions._domain import intake, journal, paths, records, training
+from functions._domain.assets import Kind
+from functions._domain.digests import canonical
+from functions._domain.errors import Rejected
+from functions._domain.events import Event
+from functions._domain.identity import trained_model_id, translation_id
+from functions._domain.ports import Ports, Storage
+
+Place = tuple[UUID, str, int]
+"""Where a mark about a step goes: the asset that keeps it, the step's name, the attempt."""
+
+
+def place_of(storage: Storage, event: Event) -> Place | None:
+    """The step that an event drives; None where it speaks of nothing that is known here."""
+    try:
+        return _place(storage, event)
+    except (Rejected, ValueError, KeyError):
+        return None
+
+
+def _place(storage: Storage, event: Event) -> Place | None:
+    subject = event.subject
+    view = journal.view(storage, subject)
+    known = view.is_known or intake.find(storage, subject) is not None
+    match event.name:
+        case "asset.submitted" if known:
+            return subject, "ingest", view.attempt
+        case "asset.registered" | "evidence.authorized" if known:
+            return subject, "deploy", view.attempt
+        case "training.finished":
+            model, attempt = training.parse_run(str(event.data.get("run", "")), subject)
+            return (subject, "train", attempt) if records.of_asset(storage, model) else None
+        case "contract.deployed" | "cancellation.requested" | "translation.requested" if view.has_record:
+            return _made_from(storage, event, view)
+        case "verification.requested" if view.has_record:
+            request = intake.load(storage, UUID(str(event.data.get("request"))))
+            return (subject, f"verify-{request.id}", 1) if request.asset == subject else None
+        case _:
+            return None
+
+
+def _made_from(storage: Storage, event: Event, view: journal.View) -> Place | None:
+    record = records.required(storage, event.subject)
+    if record["kind"] == Kind.MODEL:
+        return trained_model_id(event.subject, view.attempt), "train", view.attempt
+    opset = None
+    if event.name == "translation.requested":
+        opset = intake.load(storage, UUID(str(event.data.get("request")))).body["opset"]
+    target = translation_id(event.subject, opset)
+    return target, "translate", journal.view(storage, target).attempt
+
+
+def reject(ports: Ports, event: Event, reason: str) -> None:
+    """Leave a ``rejected`` mark, where the event is about something known."""
+    place = place_of(ports.storage, event)
+    if place is not None:
+        journal.mark(ports.storage, *place, "rejected", ports.now(), reason=reason[:4000], event=event.id)
+
+
+def bury(ports: Ports, event: Event) -> None:
+    """Mark a dead letter's step ``exhausted`` unless it has ended; keep what speaks of nothing known."""
+    place = place_of(ports.storage, event)
+    error = {name: event.attributes.get(f"knativeerror{name}", "") for name in ("dest", "code", "data")}
+    if place is None:
+        letter = {
+            "schema": "polyglot/dead-letter/v1",
+            "type": event.type,
+            "id": event.id,
+            "subject": str(event.subject),
+            "attributes": dict(event.attributes),
+            "data": dict(event.data),
+        }
+        ports.storage.create(f"{paths.DEAD_LETTERS}{_safe(event.id)}.json", canonical(letter))
+        return
+    asset, step, attempt = place
+    if journal.view(ports.storage, asset).outcome(step, attempt) not in journal.ENDED:
+        reason = f"given up for now after many tries ({error['code']} {error['data']}); it is tried again later"
+        journal.mark(ports.storage, asset, step, attempt, "exhausted", ports.now(), reason=reason, event=event.id)
+
+
+def _safe(name: str) -> str:
+    return "".join(character if character.isalnum() or character in "-_." else "_" for character in name)[:200]

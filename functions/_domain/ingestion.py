@@ -1,0 +1,210 @@
+"""Ingestion: from an accepted request, or an ``inbox/`` folder, to a sealed asset."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from functions._domain import intake, journal, paths, records, requests
+from functions._domain.assets import Kind
+from functions._domain.digests import canonical, digest_of
+from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown, UnavailableYet
+from functions._domain.identity import inbox_request_id
+from functions._domain.inventory import digest_of_lines
+from functions._domain.intake import Request
+from functions._domain.ports import Ports, Storage
+from functions._domain.sealing import Draft, Expected, digested, is_sealed_by, seal
+from functions._domain.training import inspect
+
+OWNER_OF_INBOX = "inbox"
+
+
+def ingest(ports: Ports, request: Request) -> Kind:
+    """Seal the asset that a request asks for; returns its kind. Done already is success.
+
+    Raises:
+        RejectedContent: the files are not what was announced, or no model that may be kept.
+        RejectedConflict: a parent is of the wrong kind, revoked or rejected.
+        UnavailableYet: a parent is not sealed yet.
+    """
+    kind = {"datasets": Kind.DATASET, "models": Kind.MODEL, "trained-models": Kind.TRAINED_MODEL}.get(request.route)
+    kind = kind or Kind(request.body["kind"])
+    if not is_sealed_by(ports.storage, request.asset, ports.signer.account):
+        draft, expected = _DRAFTS[kind](ports, request)
+        seal(ports.storage, ports.signer, draft, expected)
+    return kind
+
+
+def _dataset(ports: Ports, request: Request) -> tuple[Draft, Expected]:
+    body = request.body
+    fields = {"licence": body["licence"], "allow_images": body["allow_images"]}
+    return _draft(request, Kind.DATASET, (), fields), _expected(ports.storage, request)
+
+
+def _model(ports: Ports, request: Request) -> tuple[Draft, Expected]:
+    body = request.body
+    datasets = dict(sorted(body["datasets"].items()))
+    for dataset in datasets.values():
+        require_dataset(ports, UUID(dataset))
+    if len(set(datasets.values())) < len(datasets):
+        raise RejectedConflict("one dataset is named for two channels: name each dataset once")
+    if body["image"].startswith("sha256:"):
+        _require_image_folder(ports.storage, body["image"])
+    fields = {name: body[name] for name in ("image", "command", "hyperparameters", "resources", "deadline")}
+    parents = tuple(UUID(dataset) for dataset in datasets.values())
+    return _draft(request, Kind.MODEL, parents, {"datasets": datasets, **fields}), {}
+
+
+def _imported(ports: Ports, request: Request) -> tuple[Draft, Expected]:
+    expected = _expected(ports.storage, request)
+    format_ = inspect(ports.storage, paths.files_prefix(request.asset))
+    fields = {
+        "origin": "imported",
+        "framework": format_.framework,
+        "format": format_.name,
+        "main": format_.main,
+        "accelerator": "none",
+        "metrics": {},
+        "claimed_dataset": request.body["dataset"],
+    }
+    return _draft(request, Kind.TRAINED_MODEL, (), fields), expected
+
+
+_DRAFTS = {Kind.DATASET: _dataset, Kind.MODEL: _model, Kind.TRAINED_MODEL: _imported}
+
+
+def _draft(request: Request, kind: Kind, parents: tuple[UUID, ...], fields: Mapping[str, object]) -> Draft:
+    return Draft(
+        id=request.asset,
+        kind=kind,
+        name=request.body["name"],
+        owner=request.principal,
+        tenant=request.tenant,
+        requested=request.time,
+        parents=parents,
+        fields=fields,
+    )
+
+
+def _expected(storage: Storage, request: Request) -> Expected:
+    if request.route != "inbox":
+        return intake.expected_files(storage, request.asset)
+    return {one["path"]: (-1 if one["size"] is None else one["size"], one["sha256"]) for one in request.body["files"]}
+
+
+def require_dataset(ports: Ports, dataset: UUID) -> None:
+    """Raises unless an asset is a sealed dataset that was not revoked; UnavailableYet while it is on its way."""
+    record = records.of_asset(ports.storage, dataset)
+    if record is None:
+        if intake.origin(ports.storage, dataset) is None:
+            raise RejectedConflict(f"there is no dataset {dataset}: register it first")
+        view = journal.view(ports.storage, dataset)
+        if view.outcome("ingest") == "rejected":
+            raise RejectedConflict(f"dataset {dataset} was rejected (polyglot status {dataset}): register it again")
+        raise UnavailableYet(f"dataset {dataset} is not sealed yet")
+    if record["kind"] != Kind.DATASET:
+        raise RejectedConflict(f"{dataset} is a {record['kind']}, expected a dataset")
+    contract = ports.ledger.find(dataset)
+    if contract is not None and contract.revoked:
+        raise RejectedConflict(f"dataset {dataset} was revoked by its owner: use another one")
+
+
+def _require_image_folder(storage: Storage, digest: str) -> None:
+    found = digest_of_lines(digested(storage, paths.image_prefix(digest)))
+    if found != digest:
+        raise RejectedContent(
+            f"the image folder {digest} is not in the store, or its files were changed (they come to {found}): "
+            "push it again with `polyglot image push DIR`"
+        )
+
+
+def take_inbox(ports: Ports, key: str) -> Request | None:
+    """Turn a complete ``inbox/<kind>/<name>/`` into a request whose files lie in their final place.
+
+    Returns None while files that its ``asset.json`` lists are still missing, or where there is no such folder.
+
+    Raises:
+        RejectedContent: the ``asset.json`` is not understood; ``rejected.json`` beside it says why.
+    """
+    _, kind, name, _ = key.split("/")
+    data = ports.storage.read(key, 64 << 20)
+    if data is None:
+        return None
+    folder = key.removesuffix("asset.json")
+    body = _inbox_body(kind, name, data)
+    identifier = inbox_request_id(ports.tenant, key, digest_of(data))
+    known = intake.find(ports.storage, identifier)
+    if known is None:
+        there = {entry.key[len(folder) :] for entry in ports.storage.list(folder)}
+        if not there >= {one["path"] for one in body["files"]}:
+            return None
+    stamp = journal.stamp(ports.now())
+    request = known or intake.store(
+        ports.storage, Request(identifier, "inbox", ports.tenant, OWNER_OF_INBOX, stamp, identifier, body)
+    )
+    intake.open_chain(ports.storage, request)
+    ports.storage.create(paths.name_key(kind, body["name"], identifier), b"")
+    for one in body["files"]:
+        if ports.storage.stat(folder + one["path"]) is not None:
+            ports.storage.copy(folder + one["path"], paths.files_prefix(identifier) + one["path"])
+    return request
+
+
+def _inbox_body(kind: str, name: str, data: bytes) -> Mapping[str, Any]:
+    models = {"dataset": requests.InboxDataset, "trained-model": requests.InboxTrainedModel}
+    if kind not in models:
+        raise RejectedContent(f"inbox/{kind}/ is not a place to register from: use inbox/dataset/ or inbox/trained-model/")
+    try:
+        body = models[kind].model_validate_json(data).model_dump(mode="json")
+    except ValidationError as error:
+        raise RejectedContent(f"asset.json is not understood: {error}") from error
+    clash = paths.clashing_paths(one["path"] for one in body["files"])
+    if clash:
+        raise RejectedContent(f"{clash[0]!r} and {clash[1]!r} cannot both be files everywhere: rename one")
+    return {**body, "kind": kind, "name": body["name"] or name}
+
+
+def empty_inbox(ports: Ports, key: str, request: Request) -> None:
+    """Remove an inbox folder whose asset is sealed, ``asset.json`` last; ``receipt.json`` tells the asset's UUID."""
+    folder = key.removesuffix("asset.json")
+    receipt = {"schema": "polyglot/receipt/v1", "asset": str(request.asset), "sealed": True}
+    ports.storage.delete(f"{folder}rejected.json")
+    ports.storage.delete(f"{folder}receipt.json")
+    ports.storage.create(f"{folder}receipt.json", canonical(receipt))
+    for one in request.body["files"]:
+        ports.storage.delete(folder + one["path"])
+    ports.storage.delete(key)
+
+
+def reject_inbox(ports: Ports, key: str, reason: str) -> None:
+    """Say beside an ``asset.json`` why it was not taken; a newer one is looked at again."""
+    name = f"{key.removesuffix('asset.json')}rejected.json"
+    ports.storage.delete(name)
+    ports.storage.create(name, canonical({"schema": "polyglot/receipt/v1", "reason": reason}))
+
+
+def request_of(ports: Ports, subject: UUID, hint: Mapping[str, Any]) -> Request:
+    """The request that an ``asset.submitted`` event is about; its data is a hint that must fit.
+
+    Raises:
+        RejectedUnknown: nobody asked for this asset.
+    """
+    request = intake.origin(ports.storage, subject)
+    if request is None:
+        raise RejectedUnknown(f"nobody asked for an asset {subject}")
+    return request
+
+
+def notified_inboxes(keys: Sequence[str]) -> Iterator[str]:
+    """The ``asset.json`` keys that notifications about some objects may concern."""
+    seen = set()
+    for key in keys:
+        parts = key.split("/")
+        if len(parts) >= 4 and parts[0] == "inbox":
+            found = "/".join([*parts[:3], "asset.json"])
+            if found not in seen:
+                seen.add(found)
+                yield found
+
+

@@ -1,0 +1,241 @@
+"""Reading: what the HTTP interface answers, put together from storage, ledger and engine; nothing here writes."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from functions._domain import answers, intake, journal, lineage, paths, records, training
+from functions._domain.assets import Kind
+from functions._domain.calls import Call, Redirect
+from functions._domain.errors import RejectedContent, RejectedUnknown, Unavailable
+from functions._domain.identity import trained_model_id, translation_id
+from functions._domain.ports import Contract, Ledger, Ports
+from functions._domain.progress import Progress, Step, chain_of_asset
+from functions._domain.sealing import in_order
+from functions._domain.statements import opened
+
+NEXT = {
+    "train": "read `polyglot logs {id}`, mend the script or its settings, and register again or `polyglot retry {id}`",
+    "translate": "the trained model is there (`polyglot pull {id} DIR`); `polyglot retry {id}` tries again",
+    "deploy": "the operator reads the reason, mends the ledger's roles, and runs `polyglot retry {id}`",
+}
+
+
+def _progress(ports: Ports, cause: UUID) -> Progress:
+    return Progress(ports.storage, ports.ledger, str(cause))
+
+
+def _steps(ports: Ports, asset: UUID) -> list[Step]:
+    steps = chain_of_asset(_progress(ports, asset), ports.storage, asset)
+    if steps is None:
+        opened_upload = intake.find(ports.storage, asset)
+        if opened_upload is None:
+            raise RejectedUnknown(f"there is no asset {asset}: `polyglot list` shows all")
+        return [Step("upload", asset, "waiting", "files are being uploaded; nothing was registered yet")]
+    return steps
+
+
+def _state(steps: Sequence[Step]) -> str:
+    return "complete" if steps[-1].state == "done" else steps[-1].state
+
+
+def _reason(asset: UUID, step: Step) -> str:
+    if not step.has_ended or step.reason.rstrip().endswith("."):
+        return step.reason
+    hint = NEXT.get(step.name, "")
+    return f"{step.reason} — {hint.format(id=asset)}" if hint else step.reason
+
+
+def _step_answers(asset: UUID, steps: Sequence[Step]) -> list[answers.StepAnswer]:
+    return [
+        answers.StepAnswer(step=step.name, asset=step.asset, state=step.state, reason=_reason(asset, step))
+        for step in steps
+    ]
+
+
+def get_status(call: Call, ports: Ports) -> answers.StatusAnswer:
+    """How far an asset has come."""
+    steps = _steps(ports, call.id)
+    last, view = steps[-1], journal.view(ports.storage, call.id)
+    trained, translation = _descendants(ports, call.id)
+    return answers.StatusAnswer(
+        id=call.id,
+        kind=_kind(ports, call.id),
+        state=_state(steps),
+        step=last.name,
+        attempt=view.attempt,
+        reason=_reason(call.id, last) if last.state != "done" else "",
+        steps=_step_answers(call.id, steps),
+        trained_model=trained,
+        translation=translation,
+    )
+
+
+def _kind(ports: Ports, asset: UUID) -> str:
+    record = records.of_asset(ports.storage, asset)
+    if record is not None:
+        return str(record["kind"])
+    request = intake.find(ports.storage, asset)
+    if request is None:
+        return "unknown"
+    kinds = {"models": "model", "datasets": "dataset", "trained-models": "trained-model"}
+    return kinds.get(request.route) or str(request.body.get("kind", "unknown"))
+
+
+def _descendants(ports: Ports, asset: UUID) -> tuple[UUID | None, UUID | None]:
+    """The sealed trained model and translation that an asset's UUID implies."""
+    record = records.of_asset(ports.storage, asset)
+    if record is None or record["kind"] not in (Kind.MODEL, Kind.TRAINED_MODEL):
+        return None, None
+    trained = asset
+    if record["kind"] == Kind.MODEL:
+        trained = trained_model_id(asset, journal.view(ports.storage, asset).attempt)
+        if records.of_asset(ports.storage, trained) is None:
+            return None, None
+    translation = translation_id(trained)
+    return trained, translation if records.of_asset(ports.storage, translation) is not None else None
+
+
+def get_request(call: Call, ports: Ports) -> answers.RequestAnswer:
+    """What became of a request."""
+    request = intake.load(ports.storage, call.id)
+    if request.route == "uploads":
+        steps = [Step("upload", request.asset, "waiting", "files are being uploaded")]
+    else:
+        steps = list(_progress(ports, request.id).chain(request))
+    claims = request.body.get("claims", ()) if request.route == "verifications" else ()
+    return answers.RequestAnswer(
+        id=request.id,
+        route=request.route,
+        asset=request.asset,
+        time=request.time,
+        state=_state(steps),
+        reason=_reason(request.asset, steps[-1]) if steps[-1].state != "done" else "",
+        steps=_step_answers(request.asset, steps),
+        claims=[_claim(ports, request, claim) for claim in claims],
+    )
+
+
+def _claim(ports: Ports, request: intake.Request, claim: str) -> answers.ClaimAnswer:
+    envelope = ports.storage.read(paths.evidence_key(request.asset, claim, str(request.id)))
+    if envelope is None:
+        return answers.ClaimAnswer(claim=claim, verdict="")
+    found = opened(envelope)
+    return answers.ClaimAnswer(
+        claim=claim,
+        verdict=found.predicate["verdict"],
+        findings=list(found.predicate["findings"]),
+        statement_digest=found.digest,
+        recorded=_progress(ports, request.id).is_evidence_recorded(request.asset, claim, envelope),
+    )
+
+
+def list_assets(call: Call, ports: Ports) -> answers.AssetList:
+    """All assets, oldest first."""
+    kinds = [call.query["kind"]] if call.query.get("kind") else [kind.value for kind in Kind]
+    found = []
+    for kind in kinds:
+        prefix = f"index/name/{kind}/{call.query['name'] + '/' if call.query.get('name') else ''}"
+        for entry in ports.storage.list(prefix):
+            *_, name, asset = entry.key.split("/")
+            found.append((entry.modified, asset, kind, name))
+    found.sort()
+
+    def summary(item: tuple[object, str, str, str]) -> answers.AssetSummary:
+        _, asset, kind, name = item
+        return answers.AssetSummary(id=UUID(asset), kind=kind, name=name, status=_status_of(ports, UUID(asset)))
+
+    return answers.AssetList(assets=list(in_order(summary, found)))
+
+
+def _status_of(ports: Ports, asset: UUID) -> str:
+    try:
+        return _state(_steps(ports, asset))
+    except (RejectedContent, RejectedUnknown):
+        return "damaged"
+
+
+def contract_answer(ledger: Ledger, contract: Contract) -> answers.ContractAnswer:
+    """The ledger's view of an asset, for an answer."""
+    return answers.ContractAnswer(
+        address=contract.address,
+        ledger=ledger.address,
+        chain_id=ledger.chain_id,
+        kind=contract.kind.value,
+        registered_at=contract.registered_at,
+        revoked=contract.revoked,
+        inventory_digest=contract.inventory_digest,
+        record_digest=contract.record_digest,
+        authorizer=contract.authorizer,
+        parents=list(contract.parents),
+    )
+
+
+def get_contract(call: Call, ports: Ports) -> answers.ContractAnswer:
+    """What the ledger says of an asset."""
+    contract = ports.ledger.find(call.id)
+    if contract is None:
+        raise RejectedUnknown(f"the ledger has no asset {call.id} (yet): `polyglot status {call.id}` tells how far it is")
+    return contract_answer(ports.ledger, contract)
+
+
+def get_asset(call: Call, ports: Ports) -> answers.AssetAnswer:
+    """An asset's record, and what the ledger says."""
+    record = records.of_asset(ports.storage, call.id)
+    if record is None:
+        state = _state(_steps(ports, call.id))
+        raise RejectedUnknown(f"{call.id} has no record yet, it is {state}: `polyglot status {call.id}` tells more")
+    contract = ports.ledger.find(call.id)
+    trained, translation = _descendants(ports, call.id)
+    fields = {name: value for name, value in record.items() if name not in ("id", "kind", "name")}
+    return answers.AssetAnswer(
+        **fields,
+        id=call.id,
+        kind=record["kind"],
+        name=record["name"],
+        contract=contract_answer(ports.ledger, contract) if contract else None,
+        trained_model=trained,
+        translation=translation,
+    )
+
+
+def get_lineage(call: Call, ports: Ports) -> answers.LineageAnswer:
+    """An asset with its ancestors and descendants."""
+    if records.of_asset(ports.storage, call.id) is None:
+        raise RejectedUnknown(f"there is no sealed asset {call.id}")
+    nodes = [answers.LineageNode(**node) for node in lineage.of(ports.storage, ports.ledger, call.id)]
+    return answers.LineageAnswer(subject=call.id, nodes=nodes)
+
+
+def get_logs(call: Call, ports: Ports) -> answers.LogsAnswer:
+    """What a model's latest training printed: of a live run from the engine, of a finished one from storage."""
+    record = records.of_asset(ports.storage, call.id)
+    if record is not None and record.get("origin") == "trained":
+        model, attempt = UUID(record["parents"][0]), int(record["run"]["attempt"])
+    elif record is not None and record["kind"] == Kind.MODEL:
+        model, attempt = call.id, journal.view(ports.storage, call.id).attempt
+    else:
+        raise RejectedUnknown(f"{call.id} is no model that was trained here, so it has no log")
+    return answers.LogsAnswer(lines=_log(ports, model, attempt))
+
+
+def _log(ports: Ports, model: UUID, attempt: int) -> str:
+    try:
+        live = ports.engine.log(training.run_name(model, attempt))
+    except Unavailable:
+        live = ""
+    if live:
+        return live
+    prefix = paths.run_prefix(trained_model_id(model, attempt))
+    for execution in sorted(ports.storage.folders(prefix), reverse=True):
+        data = ports.storage.read(f"{prefix}{execution}/log.txt")
+        if data:
+            return data.decode(errors="replace")
+    return ""
+
+
+def get_file(call: Call, ports: Ports) -> Redirect:
+    """Where one file's bytes are; of an empty path, the inventory."""
+    key = paths.files_prefix(call.id) + call.path if call.path else paths.inventory_key(call.id)
+    if ports.storage.stat(key) is None:
+        raise RejectedUnknown(f"{call.id} has no file {call.path!r}" if call.path else f"{call.id} is not sealed yet")
+    return Redirect(ports.storage.presign_get(key).url)

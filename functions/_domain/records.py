@@ -1,0 +1,92 @@
+"""Records: deterministic documents, written once; an equal second write is success, a different one an error."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from functions._domain import paths
+from functions._domain.assets import RECORD_SCHEMA, Kind
+from functions._domain.authorizations import Authorization, decode
+from functions._domain.digests import canonical, digest_of
+from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown
+from functions._domain.ports import Storage
+
+Document = Mapping[str, Any]
+
+
+def write(storage: Storage, key: str, data: bytes) -> None:
+    """Write a record.
+
+    Raises:
+        RejectedConflict: another one stands there already.
+    """
+    if not storage.create(key, data) and storage.read(key) != data:
+        raise RejectedConflict(f"{key} is written already and says something else; it is never overwritten")
+
+
+def read(storage: Storage, key: str, schema: str) -> Document | None:
+    """A stored JSON document of a schema, or None.
+
+    Raises:
+        RejectedContent: not JSON, or of another schema (a newer platform wrote it: upgrade this one).
+    """
+    data = storage.read(key)
+    return None if data is None else parse(data, key, schema)
+
+
+def parse(data: bytes, key: str, schema: str) -> Document:
+    """The JSON document in some bytes; ``key`` is for the message."""
+    try:
+        document = json.loads(data)
+        found = document["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RejectedContent(f"{key} is not a document of this platform: {error}") from error
+    if found != schema:
+        raise RejectedContent(f"{key} has schema {found!r}, this version reads {schema!r}: upgrade the platform")
+    return document  # type: ignore[no-any-return]
+
+
+def of_asset(storage: Storage, asset: UUID) -> Document | None:
+    """An asset's record, or None where it is not sealed."""
+    return read(storage, paths.record_key(asset), RECORD_SCHEMA)
+
+
+def required(storage: Storage, asset: UUID, kind: Kind | None = None) -> Document:
+    """A sealed asset's record.
+
+    Raises:
+        RejectedUnknown: not sealed, or unknown.
+        RejectedConflict: of another kind.
+    """
+    record = of_asset(storage, asset)
+    if record is None:
+        raise RejectedUnknown(f"there is no sealed asset {asset}")
+    if kind is not None and record["kind"] != kind:
+        raise RejectedConflict(f"{asset} is a {record['kind']}, expected a {kind}")
+    return record
+
+
+def authorizations(storage: Storage, asset: UUID) -> Iterator[Authorization]:
+    """An asset's stored authorizations, the registration first."""
+    found = []
+    for entry in storage.list(paths.authorizations_prefix(asset)):
+        data = storage.read(entry.key)
+        if data is not None:
+            found.append(decode(data))
+    order = ["Registration", "Evidence", "Revocation"]
+    yield from sorted(found, key=lambda one: order.index(one.message.type))
+
+
+def store_authorization(storage: Storage, authorization: Authorization) -> None:
+    """Keep an authorization under its digest."""
+    data = authorization.encode()
+    name = digest_of(data).removeprefix("sha256:")
+    write(storage, f"{paths.authorizations_prefix(authorization.message.subject)}{name}.json", data)
+
+
+def write_record(storage: Storage, record: Document) -> str:
+    """Write an asset's record; returns its digest."""
+    data = canonical(record)
+    write(storage, paths.record_key(UUID(str(record["id"]))), data)
+    return digest_of(data)

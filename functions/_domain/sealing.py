@@ -1,0 +1,205 @@
+"""Sealing: the one domain operation by which an asset becomes unchangeable.
+
+Digest the final objects, require exactly the expected files, then write ``inventory.jsonl``, ``record.json``, the
+statement of the step with its authorization, and last the registration's authorization. Each is create-only and
+deterministic, so a step that was cut off anywhere is done again to the same bytes.
+"""
+
+import hashlib
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from functions._domain import paths, records
+from functions._domain.assets import RECORD_SCHEMA, Kind
+from functions._domain.authorizations import evidence, registration
+from functions._domain.digests import digest_of_stream, hex_of
+from functions._domain.errors import RejectedConflict, RejectedContent
+from functions._domain.inventory import InventoryLine, line
+from functions._domain.ports import Entry, Signer, Storage
+from functions._domain.statements import opened, statement
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+READERS = 8
+"""Small files are digested this many at a time."""
+
+Expected = Mapping[str, tuple[int, str | None]]
+"""What should be there: size in bytes and digest by path; a digest of None expects none in particular."""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What an asset's bytes came to."""
+
+    inventory_digest: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An asset about to be sealed: all that its record will say, apart from its inventory."""
+
+    id: UUID
+    kind: Kind
+    name: str
+    owner: str
+    tenant: str
+    requested: str
+    parents: tuple[UUID, ...] = ()
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def record(self, sealed: Sealed) -> dict[str, object]:
+        """The record."""
+        return {
+            "schema": RECORD_SCHEMA,
+            "id": str(self.id),
+            "kind": self.kind.value,
+            "name": self.name,
+            "owner": self.owner,
+            "tenant": self.tenant,
+            "requested": self.requested,
+            "parents": [str(parent) for parent in self.parents],
+            "inventory": {"digest": sealed.inventory_digest, "files": sealed.files, "bytes": sealed.size},
+            **self.fields,
+        }
+
+
+Attest = Callable[[str], Mapping[str, object]]
+"""Makes the predicate of a step's statement from the asset's inventory digest."""
+
+
+def digested(storage: Storage, prefix: str) -> Iterator[InventoryLine]:
+    """Digests every object below a prefix, in key order, a few at a time; nothing is held whole."""
+
+    def one(entry: Entry) -> InventoryLine:
+        chunks = storage.open(entry.key)
+        if chunks is None:
+            raise RejectedContent(f"{entry.key} disappeared while it was read")
+        digest, size = digest_of_stream(chunks)
+        return InventoryLine(entry.key[len(prefix) :], size, hex_of(digest))
+
+    yield from in_order(one, storage.list(prefix))
+
+
+def in_order(call: Callable[[Item], Result], items: Iterable[Item], width: int = READERS) -> Iterator[Result]:
+    """``map`` with some calls at once and a bounded lead, results in order."""
+    with ThreadPoolExecutor(width) as pool:
+        running: deque[Future[Result]] = deque()
+        for item in items:
+            running.append(pool.submit(call, item))
+            if len(running) >= 4 * width:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def seal(
+    storage: Storage, signer: Signer, draft: Draft, expected: Expected | None = None, claim: str = "", attest: Attest | None = None,
+    verdict: str = "passed",
+) -> Sealed:
+    """Seal an asset whose files are in their final place; done already is success.
+
+    Args:
+        storage: the bucket.
+        signer: the keys of whoever digests, which is whoever calls.
+        draft: what the record will say.
+        expected: exactly the files that must be there; None where whatever is there counts.
+        claim: the claim of the step's statement, with ``attest``.
+        attest: makes the statement's predicate.
+        verdict: what the ledger is told of it, a key of ``authorizations.VERDICTS``.
+
+    Raises:
+        RejectedContent: a file is missing, too many, or not what was expected. Nothing was written.
+        RejectedConflict: sealed before, as something else.
+    """
+    with tempfile.TemporaryDirectory(prefix="polyglot-") as folder:
+        spool = Path(folder, "inventory.jsonl")
+        sealed = _take_inventory(storage, draft.id, spool, expected)
+        _write_inventory(storage, draft.id, spool, sealed)
+    record_digest = records.write_record(storage, draft.record(sealed))
+    if attest is not None:
+        envelope = signer.sign(statement(claim, draft.id, sealed.inventory_digest, attest(sealed.inventory_digest)))
+        envelope = record_statement(storage, signer, paths.evidence_key(draft.id, claim, str(draft.id)), envelope)
+        message = evidence(draft.id, claim, opened(envelope).digest, verdict)
+        records.store_authorization(storage, signer.authorize(message))
+    for parent in draft.parents:
+        storage.create(paths.child_key(parent, draft.id), b"")
+    storage.create(paths.name_key(draft.kind, draft.name, draft.id), b"")
+    message = registration(draft.id, draft.kind.number, sealed.inventory_digest, record_digest, draft.parents)
+    records.store_authorization(storage, signer.authorize(message))
+    return sealed
+
+
+def record_statement(storage: Storage, signer: Signer, key: str, envelope: bytes) -> bytes:
+    """Write a signed statement; where one by an earlier execution or key stands, that one counts and is returned.
+
+    Raises:
+        RejectedConflict: what stands there was never signed by this role.
+    """
+    if storage.create(key, envelope):
+        return envelope
+    existing = storage.read(key) or b""
+    if not signer.made(existing):
+        raise RejectedConflict(f"{key} holds a statement that the {signer.role} key did not sign")
+    return existing
+
+
+def is_sealed_by(storage: Storage, asset: UUID, account: str) -> bool:
+    """Whether an asset's registration was authorized by this account already."""
+    return any(
+        one.message.type == "Registration" and one.account == account for one in records.authorizations(storage, asset)
+    )
+
+
+def _take_inventory(storage: Storage, asset: UUID, spool: Path, expected: Expected | None) -> Sealed:
+    running, files, size = hashlib.sha256(), 0, 0
+    unseen = dict(expected) if expected is not None else None
+    with spool.open("wb") as file:
+        for entry in digested(storage, paths.files_prefix(asset)):
+            if unseen is not None:
+                _require_expected(entry, unseen)
+            raw = line(*entry)
+            running.update(raw)
+            file.write(raw)
+            files, size = files + 1, size + entry.size
+    if unseen:
+        raise RejectedContent(f"{_some(unseen)} did not arrive: upload and register again")
+    return Sealed(f"sha256:{running.hexdigest()}", files, size)
+
+
+def _require_expected(entry: InventoryLine, unseen: dict[str, tuple[int, str | None]]) -> None:
+    try:
+        size, digest = unseen.pop(entry.path)
+    except KeyError:
+        raise RejectedContent(f"{entry.path!r} is there but was not announced: register again without it") from None
+    if size >= 0 and size != entry.size:
+        raise RejectedContent(
+            f"{entry.path!r} has {entry.size} bytes, its client said {size}: it changed on the way; register it again"
+        )
+    if digest is not None and hex_of(digest) != entry.sha256:
+        raise RejectedContent(
+            f"{entry.path!r} digests to sha256:{entry.sha256}, its client said {digest}: register it again"
+        )
+
+
+def _some(names: Iterable[str], limit: int = 5) -> str:
+    shown = sorted(names)
+    more = f" and {len(shown) - limit} more" if len(shown) > limit else ""
+    return ", ".join(repr(name) for name in shown[:limit]) + more
+
+
+def _write_inventory(storage: Storage, asset: UUID, spool: Path, sealed: Sealed) -> None:
+    key = paths.inventory_key(asset)
+    if storage.upload(key, spool):
+        return
+    existing = storage.open(key)
+    if existing is None or digest_of_stream(existing)[0] != sealed.inventory_digest:
+        raise RejectedConflict(f"{asset} was sealed with other files; a sealed asset never changes")

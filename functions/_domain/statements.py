@@ -1,0 +1,78 @@
+"""Statements: in-toto Statement v1 documents (https://github.com/in-toto/attestation), signed into DSSE envelopes.
+
+What each statement says is data; signing is a port. Predicate types are ours, versioned, and listed in ``PREDICATES``.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from functions._domain.digests import digest_of, hex_of
+from functions._domain.errors import RejectedContent
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATES = {
+    "training": "https://slsa.dev/provenance/v1",
+    "translation": "https://polyglot-model-sharing.dev/predicates/translation/v1",
+    "integrity": "https://polyglot-model-sharing.dev/predicates/verification/v1",
+    "provenance": "https://polyglot-model-sharing.dev/predicates/verification/v1",
+}
+BUILD_TYPE = "https://polyglot-model-sharing.dev/build-types/training/v1"
+
+
+def statement(claim: str, asset: UUID, inventory_digest: str, predicate: Mapping[str, object]) -> dict[str, object]:
+    """A statement about an asset, whose one subject is its inventory."""
+    return {
+        "_type": STATEMENT,
+        "subject": [{"name": f"{asset}/inventory.jsonl", "digest": {"sha256": hex_of(inventory_digest)}}],
+        "predicateType": PREDICATES[claim],
+        "predicate": dict(predicate),
+    }
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A stored envelope, opened. ``digest`` is what the ledger records: the SHA-256 of the stored bytes."""
+
+    envelope: bytes
+    document: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the envelope as stored."""
+        return digest_of(self.envelope)
+
+    @property
+    def predicate(self) -> Mapping[str, Any]:
+        """What the statement says."""
+        found: Mapping[str, Any] = self.document["predicate"]
+        return found
+
+    @property
+    def subject_digest(self) -> str:
+        """The inventory digest that the statement is about."""
+        return f"sha256:{self.document['subject'][0]['digest']['sha256']}"
+
+
+def opened(envelope: bytes) -> Evidence:
+    """The statement in an envelope; its signature is not checked here.
+
+    Raises:
+        RejectedContent: not an envelope with an in-toto statement.
+    """
+    try:
+        outer = json.loads(envelope)
+        if outer["payloadType"] != PAYLOAD_TYPE:
+            raise ValueError(f"payload type {outer['payloadType']!r}")
+        document = json.loads(base64.b64decode(outer["payload"], validate=True))
+        evidence = Evidence(envelope, document)
+        if document["_type"] != STATEMENT or not isinstance(document["predicate"], dict):
+            raise ValueError("not an in-toto Statement v1")
+        evidence.subject_digest  # noqa: B018 - a KeyError now, not later
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise RejectedContent(f"not a signed statement: {error}") from error
+    return evidence

@@ -1,0 +1,231 @@
+"""What each write of the HTTP interface does: check what can be checked at once, write the request, announce it.
+
+Announcing is best effort: the request stands in ``open/``, and the sweep announces what was lost.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from functions._domain import answers, intake, journal, paths, records, requests, training
+from functions._domain.assets import Kind
+from functions._domain.calls import Call
+from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown, Unavailable
+from functions._domain.events import Event, announce
+from functions._domain.identity import trained_model_id, translation_id
+from functions._domain.intake import Request
+from functions._domain.inventory import InventoryLine, digest_of_lines
+from functions._domain.ports import Ports, Presigned, Storage
+from functions._domain.progress import Progress, chain_of_asset
+from functions._domain.verification import CLAIMS
+
+log = logging.getLogger(__name__)
+
+
+def open_upload(call: Call, ports: Ports) -> answers.Accepted:
+    """Open an asset for uploading its files."""
+    return _accepted(intake.accept(ports, call.principal, "uploads", call.key, call.body.model_dump(mode="json")))
+
+
+def add_files(call: Call, ports: Ports) -> answers.PresignedFiles:
+    """Presign one page of files, and note what the client expects."""
+    intake.require_open_upload(ports.storage, call.principal, call.id)
+    files: Sequence[requests.FileEntry] = call.body.files
+    _refuse_clashes([one.path for one in files])
+    for one in files:
+        if one.sha256 is None and not one.parts:
+            raise RejectedContent(f"{one.path!r} has neither sha256 nor parts: give its digest, or upload it in parts")
+    whole = [one for one in files if not one.parts]
+    if whole:
+        intake.expect(ports.storage, call.id, call.body.page, whole)
+    prefix = paths.files_prefix(call.id)
+    return answers.PresignedFiles(files=[_presigned(ports.storage, prefix, one) for one in files])
+
+
+def _refuse_clashes(names: Sequence[str]) -> None:
+    clash = paths.clashing_paths(names)
+    if clash:
+        raise RejectedConflict(
+            f"{clash[0]!r} and {clash[1]!r} cannot both be files everywhere (case, or a folder of the same name): "
+            "rename one"
+        )
+
+
+def _presigned(storage: Storage, prefix: str, file: requests.FileEntry) -> answers.PresignedFile:
+    key = prefix + file.path
+    if not file.parts:
+        return answers.PresignedFile(path=file.path, put=_request(storage.presign_put(key)))
+    upload_id = storage.start_parts(key)
+    parts = [_request(storage.presign_part(key, upload_id, number)) for number in range(1, file.parts + 1)]
+    return answers.PresignedFile(path=file.path, upload_id=upload_id, parts=parts)
+
+
+def _request(presigned: Presigned) -> answers.PresignedPart:
+    return answers.PresignedPart(method=presigned.method, url=presigned.url, headers=dict(presigned.headers))
+
+
+def complete_files(call: Call, ports: Ports) -> answers.CompletedFiles:
+    """Make objects of uploaded parts, and note what the client digested."""
+    intake.require_open_upload(ports.storage, call.principal, call.id)
+    files: Sequence[requests.CompletedFile] = call.body.files
+    entries = [requests.FileEntry(path=one.path, size=one.size, sha256=one.sha256) for one in files]
+    intake.expect(ports.storage, call.id, call.body.page, entries)
+    for one in files:
+        ports.storage.complete_parts(paths.files_prefix(call.id) + one.path, one.upload_id, one.etags)
+    return answers.CompletedFiles(paths=[one.path for one in files])
+
+
+def push_image(call: Call, ports: Ports) -> answers.PushedImage:
+    """Name an image folder by its files, and say where they go; what is there already is not sent again."""
+    files: Sequence[requests.FileEntry] = call.body.files
+    _refuse_clashes([one.path for one in files])
+    if any(one.sha256 is None or one.size > 64 * 2**20 for one in files):
+        raise RejectedContent("each file of an image folder needs its sha256 and is at most 64 MiB; keep data in datasets")
+    if "train.py" not in {one.path for one in files}:
+        raise RejectedContent("an image folder has a train.py at its top: add one")
+    digest = digest_of_lines(InventoryLine(one.path, one.size, str(one.sha256)[7:]) for one in files)
+    return answers.PushedImage(digest=digest, files=[_image_file(ports.storage, digest, one) for one in files])
+
+
+def _image_file(storage: Storage, digest: str, file: requests.FileEntry) -> answers.PresignedFile:
+    key = paths.image_key(digest, file.path)
+    if storage.stat(key) is not None:
+        return answers.PresignedFile(path=file.path, present=True)
+    return answers.PresignedFile(path=file.path, put=_request(storage.presign_put(key)))
+
+
+def register_dataset(call: Call, ports: Ports) -> answers.Accepted:
+    """Register an uploaded dataset."""
+    return _from_upload(call, ports, Kind.DATASET, "datasets")
+
+
+def import_model(call: Call, ports: Ports) -> answers.Accepted:
+    """Register an uploaded model that was trained elsewhere."""
+    if call.body.dataset is not None:
+        _require_known(ports.storage, call.body.dataset)
+    return _from_upload(call, ports, Kind.TRAINED_MODEL, "trained-models")
+
+
+def _from_upload(call: Call, ports: Ports, kind: Kind, route: str) -> answers.Accepted:
+    upload, body = call.body.upload, call.body.model_dump(mode="json")
+    request = intake.accept(ports, call.principal, route, call.key or str(upload), body, asset=upload)
+    intake.claim_upload(ports.storage, call.principal, upload, kind, route, request.id)
+    ports.storage.create(paths.name_key(kind, call.body.name, upload), b"")
+    return _begin(ports, request, _submitted(request))
+
+
+def register_model(call: Call, ports: Ports) -> answers.Accepted:
+    """Register a model, to be trained and translated."""
+    training.require_trainable(call.body.image, ports.engine_kind)
+    for dataset in call.body.datasets.values():
+        _require_known(ports.storage, dataset)
+    request = intake.accept(ports, call.principal, "models", call.key, call.body.model_dump(mode="json"))
+    ports.storage.create(paths.name_key(Kind.MODEL, call.body.name, request.asset), b"")
+    return _begin(ports, request, _submitted(request))
+
+
+def _require_known(storage: Storage, asset: UUID) -> None:
+    if intake.origin(storage, asset) is None and records.of_asset(storage, asset) is None:
+        raise RejectedConflict(f"there is no dataset {asset}: register it first (polyglot dataset register PATH)")
+
+
+def _submitted(request: Request) -> Event:
+    return announce("asset.submitted", request.asset, str(request.id), {"request": str(request.id)})
+
+
+def trained_model_of(storage: Storage, asset: UUID) -> UUID:
+    """The trained model that a UUID means: itself, or of a model its latest."""
+    record = records.of_asset(storage, asset)
+    if record is not None and record["kind"] == Kind.MODEL:
+        return trained_model_id(asset, journal.view(storage, asset).attempt)
+    return asset
+
+
+def request_translation(call: Call, ports: Ports) -> answers.Accepted:
+    """Ask for a translation of a trained model."""
+    source = trained_model_of(ports.storage, call.body.asset)
+    record = _sealed(ports.storage, source)
+    if record["kind"] != Kind.TRAINED_MODEL:
+        raise RejectedConflict(f"{source} is a {record['kind']}; translations are made of trained models")
+    if call.body.accelerator != record["accelerator"]:
+        raise RejectedConflict(f"no translator for accelerator {call.body.accelerator!r} is declared on this platform")
+    body = {"opset": call.body.opset, "source": str(source)}
+    asset = source  # the chain is watched under the asset that is translated
+    request = intake.accept(ports, call.principal, "translations", call.key, body, asset)
+    filters = {"framework": record["framework"], "accelerator": record["accelerator"]}
+    event = announce("translation.requested", source, str(request.id), {"request": str(request.id)}, **filters)
+    accepted = _begin(ports, request, event)
+    return accepted.model_copy(update={"asset": translation_id(source, call.body.opset)})
+
+
+def _sealed(storage: Storage, asset: UUID) -> Mapping[str, Any]:
+    record = records.of_asset(storage, asset)
+    if record is None:
+        if intake.find(storage, asset) is None and not journal.view(storage, asset).is_known:
+            raise RejectedUnknown(f"there is no asset {asset}: polyglot list shows all")
+        raise RejectedConflict(f"{asset} is not sealed yet: polyglot status {asset} --watch tells when")
+    return record
+
+
+def request_verification(call: Call, ports: Ports) -> answers.Accepted:
+    """Ask for claims about an asset to be verified; one event for each."""
+    level = call.body.level
+    if level not in (*CLAIMS, "all"):
+        raise RejectedConflict(f"this version verifies {' and '.join(CLAIMS)}; {level} comes with a later one")
+    _sealed(ports.storage, call.body.asset)
+    claims = [claim for claim in CLAIMS if level in (claim, "all")]
+    body = {"claims": claims, "path": call.body.path}
+    request = intake.accept(ports, call.principal, "verifications", call.key, body, call.body.asset)
+    data = {"request": str(request.id)}
+    events = [
+        announce("verification.requested", request.asset, str(request.id), data, claim=claim) for claim in claims
+    ]
+    return _begin(ports, request, *events)
+
+
+def retry(call: Call, ports: Ports) -> answers.Accepted:
+    """Start a rejected or failed step again, as a new attempt."""
+    storage = ports.storage
+    progress = Progress(storage, ports.ledger, f"retry:{call.id}")
+    steps = chain_of_asset(progress, storage, call.id)
+    origin = intake.origin(storage, call.id)
+    if not steps or origin is None:
+        raise RejectedUnknown(f"{call.id} was not asked for by itself: retry the asset that its chain began with")
+    call.principal.require_owner(origin.principal)
+    step = steps[-1]
+    if not step.has_ended:
+        raise RejectedConflict(f"nothing to retry: {step.name} is {step.state}")
+    owner = step.owner or call.id
+    if step.name == "ingest" and origin.route != "models":
+        raise RejectedConflict(f"{step.reason} This is final: register again.")
+    count = journal.view(storage, owner).retries + 1
+    journal.mark(storage, owner, "retry", count, "requested", ports.now(), principal=call.principal.subject)
+    again = chain_of_asset(Progress(storage, ports.ledger, f"retry:{owner}:{count}"), storage, call.id) or steps
+    event = again[-1].event
+    return _begin(ports, origin, *([event] if event else []))
+
+
+def cancel(call: Call, ports: Ports) -> answers.Accepted:
+    """Stop a model's training."""
+    origin = intake.origin(ports.storage, call.id)
+    if origin is None or origin.route != "models":
+        raise RejectedUnknown(f"there is no model {call.id}: cancel takes the UUID that `model register` printed")
+    call.principal.require_owner(origin.principal)
+    event = announce("cancellation.requested", call.id, f"cancel:{origin.id}:{call.key or ports.now().isoformat()}")
+    return _begin(ports, origin, event)
+
+
+def _begin(ports: Ports, request: Request, *events: Event) -> answers.Accepted:
+    intake.open_chain(ports.storage, request)
+    for event in events:
+        try:
+            ports.broker.announce(event)
+        except Unavailable as error:
+            log.warning("%s of %s was not announced (%s); the sweep will", event.name, event.subject, error)
+    return _accepted(request)
+
+
+def _accepted(request: Request) -> answers.Accepted:
+    links = {"request": f"/v1/requests/{request.id}", "status": f"/v1/assets/{request.asset}/status"}
+    return answers.Accepted(id=request.id, asset=request.asset, links=links)

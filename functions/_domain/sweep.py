@@ -1,0 +1,91 @@
+"""The sweep: finds the step that is missing and says which event drives it. It remembers nothing.
+
+An event that got lost, a function that was killed, a broker that gave up: all look the same here, as a chain that
+stands in ``open/`` and has not moved. Gaps between announcements of one chain grow with the time it has stood still.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from functions._domain import intake, paths, records
+from functions._domain.errors import RejectedContent, RejectedUnknown
+from functions._domain.events import Event, announce
+from functions._domain.ports import Entry, Ports
+from functions._domain.progress import Progress
+
+PERIOD = 10
+LONGEST_GAP = 300
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One thing looked at, and the event it needs, if any."""
+
+    key: str
+    event: Event | None = None
+
+
+def is_due(now: datetime, newest: datetime, period: int = PERIOD) -> bool:
+    """Whether a chain that has stood still since ``newest`` is announced in this sweep.
+
+    Not within the first period; then each sweep, then with gaps of a quarter of its age, up to five minutes.
+    """
+    age = (now - newest).total_seconds()
+    if age < period:
+        return False
+    gap = min(LONGEST_GAP, max(period, age / 4))
+    return age // gap != (age - period) // gap or gap <= period
+
+
+def sweep(ports: Ports, everything: bool = False) -> Iterator[Swept]:
+    """Looks at all open chains and the inbox; with ``everything`` also at each asset's ledger entries, gaps ignored."""
+    cause = f"sweep:{ports.now().isoformat()}"
+    for entry in ports.storage.list(paths.OPEN):
+        yield _chain(ports, entry, cause, everything)
+    yield from _inbox(ports, cause)
+    if everything:
+        for name in ports.storage.folders(paths.ASSETS):
+            yield _carried(ports, UUID(name), cause)
+
+
+def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
+    _, _, identifier = entry.key.split("/")
+    progress = Progress(ports.storage, ports.ledger, cause)
+    try:
+        steps = list(progress.chain(intake.load(ports.storage, UUID(identifier))))
+    except (RejectedUnknown, RejectedContent, ValueError):
+        return Swept(entry.key)  # not ours to mend: left for a person to see
+    last = steps[-1]
+    if last.state == "done" or last.has_ended:
+        ports.storage.delete(entry.key)
+        return Swept(entry.key)
+    newest = max(entry.modified, *(step.newest for step in steps))
+    return Swept(entry.key, last.event if everything or is_due(ports.now(), newest) else None)
+
+
+def _inbox(ports: Ports, cause: str) -> Iterator[Swept]:
+    seen = set()
+    for entry in ports.storage.list(paths.INBOX):
+        parts = entry.key.split("/")
+        if len(parts) != 4 or parts[3] != "asset.json" or tuple(parts[1:3]) in seen:
+            continue
+        seen.add(tuple(parts[1:3]))
+        # An inbox upload has no asset yet: its subject is a UUID made of its key, and ``key`` says where to look.
+        subject = intake.inbox_subject(ports.tenant, entry.key)
+        yield Swept(entry.key, announce("asset.submitted", subject, cause, {"key": entry.key}))
+
+
+def _carried(ports: Ports, asset: UUID, cause: str) -> Swept:
+    key = paths.asset_prefix(asset)
+    try:
+        record = records.of_asset(ports.storage, asset)
+        for one in records.authorizations(ports.storage, asset):
+            if not ports.ledger.is_recorded(one.message):
+                kind = str(record["kind"]) if record else ""
+                return Swept(key, announce("asset.registered", asset, cause, assetkind=kind))
+    except (RejectedContent, json.JSONDecodeError):
+        return Swept(key)
+    return Swept(key)

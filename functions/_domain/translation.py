@@ -1,0 +1,126 @@
+"""Translation: from a trained model to its ONNX form, with measured equivalence."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from functions._domain import journal, paths, records
+from functions._domain.assets import Kind
+from functions._domain.digests import Digesting, canonical
+from functions._domain.errors import RejectedContent
+from functions._domain.identity import translation_id
+from functions._domain.inventory import read as read_inventory
+from functions._domain.ports import Ports, Storage
+from functions._domain.sealing import Draft, seal
+
+CHOSEN = "polyglot/chosen/v1"
+REPORT = "report.json"
+
+
+def stage(storage: Storage, asset: UUID, folder: Path) -> None:
+    """Write an asset's files below a folder, each digested in the same read.
+
+    Raises:
+        RejectedContent: a file is not what the inventory says, or the inventory not what the record says.
+    """
+    record = records.required(storage, asset)
+    chunks = storage.open(paths.inventory_key(asset))
+    if chunks is None:
+        raise RejectedContent(f"the inventory of {asset} is missing")
+    passing = Digesting(chunks)
+    lines = list(read_inventory(passing))
+    if passing.digest != record["inventory"]["digest"]:
+        raise RejectedContent(f"the inventory of {asset} is not the registered one: run `polyglot verify {asset}`")
+    for line in lines:
+        _stage_file(storage, asset, line.path, line.sha256, folder)
+
+
+def _stage_file(storage: Storage, asset: UUID, path: str, sha256: str, folder: Path) -> None:
+    chunks = storage.open(paths.files_prefix(asset) + path)
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    passing = Digesting(chunks or ())
+    with target.open("wb") as file:
+        file.writelines(passing)
+    if chunks is None or passing.digest != f"sha256:{sha256}":
+        raise RejectedContent(f"{path!r} of {asset} is not what was registered: run `polyglot verify {asset}`")
+
+
+def translate(ports: Ports, source: UUID, opset: int | None) -> UUID:
+    """Translate a sealed trained model; returns the translation, sealed. Done already is success.
+
+    Raises:
+        RejectedContent: this model cannot be translated, with the reason.
+    """
+    storage, target = ports.storage, translation_id(source, opset)
+    record = records.required(storage, source, Kind.TRAINED_MODEL)
+    if storage.stat(paths.chosen_key(target)) is None:
+        _measure(ports, source, target, record["framework"], opset)
+    chosen = records.read(storage, paths.chosen_key(target), CHOSEN)
+    if chosen is None:
+        raise RejectedContent(f"{paths.chosen_key(target)} disappeared")
+    _promote(ports, source, target, record, chosen, opset)
+    return target
+
+
+def _measure(ports: Ports, source: UUID, target: UUID, framework: str, opset: int | None) -> None:
+    execution = str(uuid4())
+    prefix = paths.run_prefix(target, execution)
+    with tempfile.TemporaryDirectory(prefix="polyglot-") as folder:
+        inside, outside = Path(folder, "source"), Path(folder, "target")
+        inside.mkdir()
+        outside.mkdir()
+        stage(ports.storage, source, inside)
+        report = ports.translator.translate(framework, inside, outside, {"opset": opset})
+        made = sorted(path for path in outside.rglob("*") if path.is_file() and path.name != REPORT)
+        for path in made:
+            ports.storage.upload(f"{prefix}model/{path.relative_to(outside).as_posix()}", path)
+    ports.storage.create(f"{prefix}{REPORT}", canonical(report))
+    chosen = {"schema": CHOSEN, "execution": execution, "finished": journal.stamp(ports.now())}
+    ports.storage.create(paths.chosen_key(target), canonical(chosen))
+
+
+def _promote(
+    ports: Ports, source: UUID, target: UUID, record: Mapping[str, Any], chosen: Mapping[str, Any], opset: int | None
+) -> None:  # fmt: skip
+    storage, staged = ports.storage, paths.run_prefix(target, chosen["execution"])
+    report = json.loads(storage.read(f"{staged}{REPORT}") or b"null")
+    if not report:
+        raise RejectedContent(f"{staged}{REPORT} is missing: retry the translation")
+    expected: dict[str, tuple[int, str | None]] = {}
+    for entry in storage.list(f"{staged}model/"):
+        path = entry.key[len(f"{staged}model/") :]
+        storage.copy(entry.key, paths.files_prefix(target) + path)
+        expected[path] = (entry.size, None)
+    draft = Draft(
+        id=target,
+        kind=Kind.TRANSLATION,
+        name=record["name"],
+        owner=record["owner"],
+        tenant=ports.tenant,
+        requested=chosen["finished"],
+        parents=(source,),
+        fields={
+            "source": str(source),
+            "framework": "onnx",
+            "format": "onnx",
+            "from": {"framework": record["framework"], "format": record["format"]},
+            "parameters": {} if opset is None else {"opset": opset},
+            "opset": report["opset"],
+            "verdict": report["verdict"],
+            "figures": {name: report.get(name) for name in ("figures", "top1_agreement", "task_metric", "tolerance")},
+        },
+    )
+    predicate = {
+        "source": {"asset": str(source), "inventory": record["inventory"]["digest"]},
+        "parameters": {} if opset is None else {"opset": opset},
+        "report": report,
+    }
+    verdict = {"equal": "passed", "within-tolerance": "within-tolerance"}.get(report["verdict"], "failed")
+    seal(
+        storage, ports.signer, draft, expected, claim="translation",
+        attest=lambda inventory: {**predicate, "outputs": {"inventory": inventory}}, verdict=verdict,
+    )  # fmt: skip

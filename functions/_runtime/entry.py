@@ -1,0 +1,43 @@
+"""The entry of every function: takes what functions-framework hands over, and gives it to the HTTP or the event side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from functions._runtime import settings
+from functions._runtime.wiring import WiredPorts
+from functions.declaration import FUNCTIONS, by_name
+
+if TYPE_CHECKING:
+    from flask import Request
+    from flask.typing import ResponseReturnValue
+
+
+def service(name: str) -> Callable[[Request], ResponseReturnValue]:
+    """The functions-framework target of a Service, bound to the settings of this moment.
+
+    Raises:
+        AttributeError: no function of the declaration has such a Service.
+    """
+    if name not in {service for function in FUNCTIONS for service in (function.name, *function.services)}:
+        raise AttributeError(name)
+    function, ports = by_name(name), WiredPorts(by_name(name), settings.current())
+
+    def handle(request: Request) -> ResponseReturnValue:
+        if request.path.startswith("/v1/"):
+            from functions._runtime import http
+
+            return http.answer(function, request, ports)
+        from functions._runtime import events
+
+        return events.answer(function, request, ports)
+
+    return handle
+
+
+def load(dotted: str) -> Any:
+    """What a dotted string of the declaration names: ``package.module:name``."""
+    module, _, name = dotted.partition(":")
+    return getattr(import_module(module), name)

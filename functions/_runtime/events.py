@@ -1,0 +1,90 @@
+"""The event side of a function: a CloudEvent in, a reply or nothing out, and the answers that a Broker understands.
+
+``204`` empty: done. ``200`` with a CloudEvent: a reply. 4xx: never again (a ``rejected`` mark was left first).
+503 and 500: again, later. Never 404, 408, 409 or 429, which a Broker would retry.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+from uuid import UUID
+
+from flask import Response
+
+from functions._backends.cloudevents import Incoming, from_http, is_event, to_http
+from functions._domain import burial, errors
+from functions._domain.events import Event
+from functions._domain.ports import Ports
+from functions._runtime.http import problem, status_of
+
+if TYPE_CHECKING:
+    from flask import Request
+
+    from functions.declaration import Function
+
+log = logging.getLogger(__name__)
+RETRIED = (404, 408, 409, 429)
+
+
+def answer(function: Function, request: Request, ports: Ports) -> Response:
+    """Answer one delivery."""
+    if request.method != "POST" or function.handler is None:
+        return problem(405, f"{function.name} takes events by POST", Allow="POST")
+    try:
+        return _delivered(function, request, ports)
+    except errors.Rejected as error:
+        status = status_of(error)
+        return problem(400 if status in RETRIED else status, str(error))
+    except errors.Unavailable as error:
+        return problem(503, str(error))
+    except Exception:
+        log.exception("%s failed", function.name)
+        return problem(500, "an error of the platform itself; its log has the details")
+
+
+def _delivered(function: Function, request: Request, ports: Ports) -> Response:
+    from functions._runtime.entry import load
+
+    headers, body = dict(request.headers), request.get_data()
+    if function.notices and not is_event(headers):
+        load(function.notices)(list(recorded_keys(request.get_json(silent=True))), "records", ports)
+        return Response(status=204)
+    incoming = from_http(headers, body)
+    if function.notices and incoming.name is None:
+        load(function.notices)([incoming.subject], incoming.id, ports)
+        return Response(status=204)
+    event = _event(function, incoming)
+    try:
+        reply = load(str(function.handler))(event, ports)
+    except errors.Rejected as error:
+        log.warning("%s rejected %s of %s: %s", function.name, event.name, event.subject, error)
+        if function.sink != "dead-letter":
+            burial.reject(ports, event, str(error))
+        raise
+    if reply is None:
+        return Response(status=204)
+    out, data = to_http(reply, f"/tenants/{ports.tenant}/functions/{function.name}")
+    return Response(data, 200, out)
+
+
+def _event(function: Function, incoming: Incoming) -> Event:
+    if function.sink == "timer":
+        return Event("timer", UUID(int=0), incoming.id)
+    event = incoming.event
+    consumed = {one.name for one in function.consumes}
+    if consumed and event.name not in consumed:
+        raise errors.RejectedRequest(f"{function.name} consumes {', '.join(sorted(consumed))}, not {event.name}")
+    return event
+
+
+def recorded_keys(document: Any) -> Iterator[str]:
+    """The object keys in an S3 notification's ``Records``; other things, such as ``s3:TestEvent``, name none."""
+    records = document.get("Records") if isinstance(document, Mapping) else None
+    for record in records if isinstance(records, list) else ():
+        try:
+            yield unquote_plus(record["s3"]["object"]["key"])
+        except (KeyError, TypeError):
+            continue

@@ -1,0 +1,107 @@
+"""Wiring: the one place where settings choose the production side of each port. Each is imported on first use."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from functions._domain.ports import Broker, Engine, Ledger, Role, Signer, Storage, Translator
+from functions._runtime.settings import MissingSetting, required
+from functions.declaration import Function
+
+if TYPE_CHECKING:
+    from functions._backends.keys import RoleKeys
+
+
+class WiredPorts:
+    """The ports of one function."""
+
+    def __init__(self, function: Function, values: Mapping[str, str]) -> None:
+        self._function, self._values = function, values
+
+    def _setting(self, name: str) -> str:
+        return required(self._values, name)
+
+    @property
+    def tenant(self) -> str:
+        """The tenant's name."""
+        return self._values.get("POLYGLOT_TENANT") or "local"
+
+    @cached_property
+    def storage(self) -> Storage:
+        """The tenant's bucket."""
+        from functions._backends.s3 import S3Storage
+
+        return S3Storage.from_settings(self._values)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The tenant's ledger contracts."""
+        from functions._backends.ethereum import EthereumLedger
+
+        return EthereumLedger(
+            self._setting("POLYGLOT_RPC_URL"),
+            int(self._setting("POLYGLOT_CHAIN_ID")),
+            self._setting("POLYGLOT_LEDGER"),
+            self._setting("POLYGLOT_EVIDENCE_LOG"),
+        )
+
+    @property
+    def engine_kind(self) -> Literal["process", "argo"]:
+        """Which engine trains."""
+        kind = self._values.get("POLYGLOT_ENGINE", "process")
+        if kind not in ("process", "argo"):
+            raise MissingSetting(f"POLYGLOT_ENGINE is {kind!r}: expected process or argo")
+        return cast(Literal["process", "argo"], kind)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What trains."""
+        if self.engine_kind == "argo":
+            raise MissingSetting("POLYGLOT_ENGINE=argo is not built into this version: set it to process")
+        from functions._backends.process import ProcessEngine
+
+        return ProcessEngine(Path(self._setting("POLYGLOT_DATA")), {**self._values, "POLYGLOT_TENANT": self.tenant})
+
+    @cached_property
+    def translator(self) -> Translator:
+        """What starts translators."""
+        from functions._backends.translator import ChildTranslator
+
+        return ChildTranslator()
+
+    @cached_property
+    def broker(self) -> Broker:
+        """Where events are announced."""
+        from functions._backends.broker import HttpBroker
+
+        return HttpBroker(self._setting("POLYGLOT_BROKER_URL"), self.tenant, self._function.name)
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The keys of this function's role."""
+        if self._function.role is None:
+            raise MissingSetting(f"{self._function.name} has no role, so it signs nothing")
+        return self._role_keys(cast(Role, self._function.role))
+
+    def _role_keys(self, role: Role) -> "RoleKeys":
+        from functions._backends.keys import RoleKeys
+
+        return RoleKeys(
+            role,
+            Path(self._setting("POLYGLOT_KEYS")),
+            int(self._setting("POLYGLOT_CHAIN_ID")),
+            self._setting("POLYGLOT_LEDGER"),
+            self._setting("POLYGLOT_EVIDENCE_LOG"),
+        )
+
+    def is_signed(self, envelope: bytes, public_key: str) -> bool:
+        """Whether an envelope carries a valid signature of a public key."""
+        from functions._backends.keys import verified_by
+
+        return verified_by(envelope, public_key)
+
+    def now(self) -> datetime:
+        """The time."""
+        return datetime.now(UTC)

@@ -1,0 +1,89 @@
+"""The manners of a translator: how it is called, what it leaves behind, which exit status it ends with.
+
+A framework's module defines one function and hands it over:
+
+    if __name__ == "__main__":
+        sys.exit(main(sys.argv[1:], translate))
+
+It is run as ``python -I -m functions._translators.FRAMEWORK SOURCE TARGET OPTIONS.json`` and leaves ``model.onnx`` with
+``report.json`` in TARGET (exit status 0), or ``refusal.json`` (exit status 3) where the model cannot be translated. Any
+other end is a crash, which the starter explains.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from functions._domain.digests import canonical
+from functions._domain.errors import PolyglotError, RejectedContent
+from functions._domain.formats import Format, ModelFile, detect
+
+REFUSED = 3
+SCHEMA = "polyglot/translation-report/v1"
+_REASON_BOUND = 600
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for: an ONNX opset, or None for the lowest that works, and the seed of the measuring."""
+
+    opset: int | None = None
+    seed: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> "Options":
+        """From a JSON file; names that this version does not know are left alone."""
+        asked = json.loads(path.read_bytes())
+        return cls(asked.get("opset"), asked.get("seed") or 0)
+
+
+Translate = Callable[[Path, Path, Options], Mapping[str, object]]
+
+
+def main(arguments: Sequence[str], translate: Translate) -> int:
+    """Run a translator with the arguments of its command line; returns the exit status."""
+    source, target, options = (Path(argument) for argument in arguments)
+    started = time.monotonic()
+    try:
+        report = translate(source, target, Options.read(options))
+    except PolyglotError as error:
+        (target / "refusal.json").write_bytes(canonical({"reason": str(error)}))
+        return REFUSED
+    seconds = round(time.monotonic() - started, 3)
+    (target / "report.json").write_bytes(canonical({"schema": SCHEMA, **report, "seconds": seconds}))
+    return 0
+
+
+@contextmanager
+def refusing(what: str, advice: str) -> Iterator[None]:
+    """Turns whatever a framework raises into a refusal that says what failed and what to do."""
+    try:
+        yield
+    except PolyglotError:
+        raise
+    except Exception as error:
+        raise RejectedContent(f"{what}: {_root_cause(error)}; {advice}") from error
+
+
+def _root_cause(error: BaseException) -> str:
+    """The first error of a chain in one line: frameworks wrap it in pages of advice for their own developers."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text[:_REASON_BOUND]}"
+
+
+def model_in(folder: Path) -> Format:
+    """What the model in a folder is. Raises RejectedContent as ``detect`` does."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return detect(
+        [ModelFile(path.relative_to(folder).as_posix(), path.stat().st_size, _opener(path)) for path in paths]
+    )
+
+
+def _opener(path: Path) -> Callable[[], BinaryIO]:
+    return lambda: path.open("rb")

@@ -1,0 +1,1 @@
+"""Promotes and seals the outputs of a finished run."""

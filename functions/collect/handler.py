@@ -1,0 +1,35 @@
+"""`collect` asks the engine itself what became of a run, and makes a trained model of one that succeeded."""
+
+from functions import declaration
+from functions._domain import training
+from functions._domain.assets import Kind
+from functions._domain.errors import RejectedConflict, RejectedContent
+from functions._domain.events import Event, announce
+from functions._domain.journal import ENDED, view
+from functions._domain.ports import Ports
+from functions._domain.sealing import is_sealed_by
+
+
+def handle(event: Event, ports: Ports) -> Event | None:
+    """Promote and seal a finished run's outputs; a failed one leaves a readable failure and no model."""
+    asset = event.subject
+    model, attempt = training.parse_run(str(event.data.get("run", "")), asset)
+    if view(ports.storage, asset).outcome("train", attempt) in ENDED:
+        return None
+    registered = announce("asset.registered", asset, event.id, assetkind=Kind.TRAINED_MODEL)
+    if is_sealed_by(ports.storage, asset, ports.signer.account):
+        return registered
+    state = ports.engine.state(training.run_name(model, attempt))
+    if state.phase == "running":
+        return None
+    if state.phase == "unknown" and not training.is_chosen(ports.storage, asset):
+        return announce("contract.deployed", model, event.id, assetkind=Kind.MODEL)
+    if state.phase == "failed":
+        training.failed(ports, asset, attempt, state.reason)
+        return announce("training.failed", model, event.id, {"run": training.run_name(model, attempt)})
+    try:
+        training.promote(ports, model, attempt, state, declaration.translates)
+    except (RejectedContent, RejectedConflict) as error:
+        training.failed(ports, asset, attempt, str(error))
+        return announce("training.failed", model, event.id, {"run": training.run_name(model, attempt)})
+    return registered

@@ -1,0 +1,1 @@
+"""Carries authorizations to the ledger; the only sender of transactions."""

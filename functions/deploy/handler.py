@@ -1,0 +1,29 @@
+"""`deploy` carries authorizations to the ledger. It holds no role key, and nobody else sends transactions."""
+
+from functions import declaration
+from functions._domain import journal, records
+from functions._domain.assets import Kind
+from functions._domain.carrying import carry
+from functions._domain.events import Event, announce
+from functions._domain.identity import translation_id
+from functions._domain.ports import Ports
+
+
+def handle(event: Event, ports: Ports) -> Event | None:
+    """Carry what the subject's authorizations ask for, and say what stands on the ledger now."""
+    record = records.required(ports.storage, event.subject)
+    carry(ports, event.subject)
+    if event.name == "evidence.authorized":
+        return announce("evidence.recorded", event.subject, event.id)
+    kind, framework = Kind(record["kind"]), str(record.get("framework", ""))
+    accelerator = str(record.get("accelerator", "none"))
+    if kind is Kind.TRAINED_MODEL and not declaration.translates(framework, accelerator):
+        taken = sorted({variant.filter["framework"] for variant in declaration.by_name("translate").variants})
+        reason = (
+            f"no translator for {framework} models ({record['format']}) is declared on this platform, which takes "
+            f"{', '.join(taken)}: export the model to one of these, or pull it in its native format"
+        )
+        target = translation_id(event.subject)
+        journal.mark(ports.storage, target, "translate", 1, "rejected", ports.now(), reason=reason)
+    filters = {"framework": framework, "accelerator": accelerator} if kind is Kind.TRAINED_MODEL else {}
+    return announce("contract.deployed", event.subject, event.id, assetkind=kind, **filters)

@@ -1,0 +1,1 @@
+"""Digests uploaded files in their final place and seals the asset."""

@@ -1,0 +1,40 @@
+"""`ingest` seals what was uploaded: an announced registration, or a complete ``inbox/`` folder."""
+
+from collections.abc import Sequence
+
+from functions._domain.errors import Rejected
+from functions._domain.events import Event, announce
+from functions._domain.ingestion import empty_inbox, ingest, notified_inboxes, reject_inbox, request_of, take_inbox
+from functions._domain.intake import inbox_subject
+from functions._domain.ports import Ports
+
+
+def handle(event: Event, ports: Ports) -> Event | None:
+    """Seal the asset an ``asset.submitted`` speaks of; a ``key`` in its data means an inbox folder."""
+    key = event.data.get("key")
+    if isinstance(key, str) and inbox_subject(ports.tenant, key) == event.subject:
+        return take(key, event.id, ports)
+    request = request_of(ports, event.subject, event.data)
+    kind = ingest(ports, request)
+    return announce("asset.registered", request.asset, event.id, assetkind=kind)
+
+
+def take(key: str, cause: str, ports: Ports) -> Event | None:
+    """Seal a complete inbox folder; nothing while files are missing."""
+    try:
+        request = take_inbox(ports, key)
+        if request is None:
+            return None
+        kind = ingest(ports, request)
+    except Rejected as error:
+        reject_inbox(ports, key, str(error))
+        raise
+    empty_inbox(ports, key, request)
+    return announce("asset.registered", request.asset, cause, assetkind=kind)
+
+
+def notice(keys: Sequence[str], cause: str, ports: Ports) -> None:
+    """Storage says that these keys were written: hints, to be looked at as the sweep would."""
+    for key in notified_inboxes(keys):
+        subject = inbox_subject(ports.tenant, key)
+        ports.broker.announce(announce("asset.submitted", subject, cause, {"key": key}))

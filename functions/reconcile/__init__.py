@@ -1,0 +1,1 @@
+"""Finds steps that are missing and announces them."""

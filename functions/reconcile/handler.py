@@ -1,0 +1,29 @@
+"""`reconcile` finds steps that are missing and announces them; a timer calls it, or an operator."""
+
+from functions._domain.answers import SweepAnswer
+from functions._domain.calls import Call
+from functions._domain.events import Event
+from functions._domain.ports import Ports
+from functions._domain.sweep import sweep
+
+
+def reconcile(call: Call, ports: Ports) -> SweepAnswer:
+    """Sweep now; with ``all``, every asset's ledger entries too."""
+    return swept(ports, call.query.get("all", "") in ("1", "true", "yes"))
+
+
+def handle(event: Event, ports: Ports) -> Event | None:
+    """Sweep because the timer says so."""
+    swept(ports, everything=False)
+    return None
+
+
+def swept(ports: Ports, everything: bool) -> SweepAnswer:
+    """Announce what is missing."""
+    looked_at, announced = 0, []
+    for one in sweep(ports, everything):
+        looked_at += 1
+        if one.event is not None:
+            ports.broker.announce(one.event)
+            announced.append(f"{one.event.name} {one.event.subject}")
+    return SweepAnswer(looked_at=looked_at, announced=announced)

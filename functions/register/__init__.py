@@ -1,0 +1,1 @@
+"""Accepts what is asked, presigns uploads, announces."""

@@ -1,0 +1,1 @@
+"""Reads: assets, status, contracts, lineage, files."""

@@ -1,0 +1,1 @@
+"""Submits a model's training run."""

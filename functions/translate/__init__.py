@@ -1,0 +1,1 @@
+"""Exports a trained model to ONNX, measures equivalence, seals."""

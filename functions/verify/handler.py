@@ -1,0 +1,42 @@
+"""`verify` checks a claim from the bytes and the ledger, and signs what it found, good or bad."""
+
+from uuid import UUID
+
+from functions._domain import intake, paths, records, verification
+from functions._domain.authorizations import evidence
+from functions._domain.errors import RejectedRequest
+from functions._domain.events import Event, announce
+from functions._domain.intake import Request
+from functions._domain.ports import Ports
+from functions._domain.sealing import record_statement
+from functions._domain.statements import opened, statement
+
+
+def handle(event: Event, ports: Ports) -> Event | None:
+    """Verify one claim of a request; what an earlier execution signed counts."""
+    request = intake.load(ports.storage, UUID(str(event.data.get("request"))))
+    claim = event.attributes.get("claim", "")
+    if request.route != "verifications" or request.asset != event.subject or claim not in request.body["claims"]:
+        raise RejectedRequest(f"request {request.id} does not ask to verify {claim!r} of {event.subject}")
+    key = paths.evidence_key(request.asset, claim, str(request.id))
+    envelope = ports.storage.read(key)
+    if envelope is None or not ports.signer.made(envelope):
+        envelope = record_statement(ports.storage, ports.signer, key, signed(request, claim, ports))
+    found = opened(envelope)
+    message = evidence(request.asset, claim, found.digest, found.predicate["verdict"])
+    records.store_authorization(ports.storage, ports.signer.authorize(message))
+    return announce("evidence.authorized", request.asset, f"{event.id}:{claim}")
+
+
+def signed(request: Request, claim: str, ports: Ports) -> bytes:
+    """The signed statement of what is found now."""
+    storage, ledger, asset = ports.storage, ports.ledger, request.asset
+    finding = (
+        verification.integrity(storage, ledger, asset, request.body["path"])
+        if claim == "integrity"
+        else verification.provenance(storage, ledger, asset, ports.is_signed)
+    )
+    contract = ledger.find(asset)
+    digest = contract.inventory_digest if contract else f"sha256:{'0' * 64}"
+    predicate = verification.statement_predicate(claim, finding, asset, ledger, request.id, request.body["path"])
+    return ports.signer.sign(statement(claim, asset, digest, predicate))
