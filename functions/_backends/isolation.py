@@ -6,7 +6,8 @@ It limits itself, then becomes the command (``exec``: same pid, same pipes, same
 needs nothing but ``subprocess``. Options, each of which may be left out:
 
     --no-network        a network namespace without interfaces (https://man7.org/linux/man-pages/man7/namespaces.7.html)
-    --writable DIR      all files are read-only except below DIR (may be repeated); /dev/shm is a private one
+    --writable DIR      all files are read-only except below DIR (may be repeated); /dev/shm is a private one, and
+                        TMPDIR should be a folder below DIR, under a short name (sockets take at most 104 characters)
     --read-only DIR     but this folder below a writable one is read-only (may be repeated)
     --hide DIR          this folder looks empty, but for the writable folders below it (may be repeated)
     --file-size BYTES   no file may grow larger

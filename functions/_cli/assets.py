@@ -3,7 +3,7 @@
 import argparse
 import re
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from functions._cli import options
 from functions._cli.client import Client
@@ -11,6 +11,7 @@ from functions._cli.failures import YES, Failed
 from functions._cli.output import counted, result, say
 from functions._domain.errors import RejectedContent, RejectedRequest
 
+NIL = UUID(int=0)
 _NAME = re.compile(r"[^A-Za-z0-9 ._-]+")
 
 
@@ -130,11 +131,11 @@ def _register_upload(args: argparse.Namespace, kind: str, route: str, body: dict
     from functions._cli.wait import chain_completed
 
     client = options.connect(args)
+    body = {key: value for key, value in body.items() if value}
+    _check(kind, {"upload": NIL, **body})
     uploaded = upload(client, kind, args.path)
     say(f"uploaded {counted(uploaded.files, uploaded.size)}, inventory {uploaded.inventory_digest}")
-    body = {"upload": uploaded.id, **{key: value for key, value in body.items() if value}}
-    accepted = client.post(route, body, key=uploaded.key(route, body))
-    uploaded.journal.remove()
+    accepted = uploaded.register(client, route, {"upload": uploaded.id, **body})
     asset, document = accepted["asset"], {"id": accepted["asset"], "request": accepted["id"], "kind": kind}
     if not args.wait:
         say(f"submitted {asset}; `polyglot status {asset} --watch` follows it")
@@ -164,6 +165,7 @@ def register_model(args: argparse.Namespace) -> int:
     from functions._cli.wait import chain_completed
 
     body = model_body(args)
+    _check("model", {"image": f"sha256:{NIL.int:064x}", **body})
     client = options.connect(args)
     body["image"] = _pinned(client, args.image)
     accepted = client.post("/v1/models", body, key=str(uuid4()))
@@ -193,6 +195,24 @@ def model_body(args: argparse.Namespace) -> dict[str, object]:
         "name": args.name,
     }
     return {key: value for key, value in body.items() if value not in (None, {}, [])}
+
+
+def _check(kind: str, body: dict[str, object]) -> None:
+    """Refuse here what the platform would refuse after everything was sent. Raises RejectedRequest."""
+    from pydantic import BaseModel, ValidationError
+
+    from functions._domain import requests
+
+    models: dict[str, type[BaseModel]] = {
+        "dataset": requests.DatasetBody,
+        "trained-model": requests.TrainedModelBody,
+        "model": requests.ModelBody,
+    }
+    try:
+        models[kind].model_validate(body)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}, found {one['input']!r}" for one in error.errors()]
+        raise RejectedRequest("; ".join(found)) from error
 
 
 def _pinned(client: Client, image: str) -> str:

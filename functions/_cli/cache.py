@@ -76,6 +76,14 @@ class UploadJournal:
         """One part is in the store."""
         self._append({"part": [page, upload_id, number, etag]})
 
+    def upload_id_of(self, page: int) -> str:
+        """The store's upload that a large file's parts were last sent to; empty where there is none."""
+        return next((upload_id for known, upload_id in reversed(self._parts) if known == page), "")
+
+    def parts_gone(self, page: int) -> None:
+        """The parts of a page are of no use any more."""
+        self._append({"gone": page})
+
     def steps(self) -> int:
         """How many steps are written down; more than before means progress."""
         return self._written
@@ -105,6 +113,8 @@ class UploadJournal:
             self.upload, self.key = str(entry["upload"]), str(entry["key"])
         elif "page" in entry:
             self.pages.add(int(entry["page"]))
+        elif "gone" in entry:
+            self._parts = {key: etags for key, etags in self._parts.items() if key[0] != entry["gone"]}
         else:
             page, upload_id, number, etag = entry["part"]
             self._parts.setdefault((page, upload_id), {})[number] = etag

@@ -182,7 +182,10 @@ def _stream(
 
     running, length = hashlib.sha256(), 0
     for attempt in range(1, TRIES + 1):
-        response = store.get(client.location(path), length)
+        try:
+            response = store.get(client.location(path), length)
+        except RejectedUnknown as error:
+            raise Failed("not in the store") from error
         if length and response.status != 206:
             target.seek(0)
             target.truncate()

@@ -13,8 +13,9 @@ from functions._cli.cache import UploadJournal
 from functions._cli.client import Client
 from functions._cli.listing import LocalFile, Reader
 from functions._cli.output import Advance
-from functions._cli.store import Store
+from functions._cli.store import Store, UnavailableUpload
 from functions._cli.workers import Workers
+from functions._domain.errors import Rejected, RejectedRequest
 
 PART, MOST = 16 * 2**20, 10_000
 """The size of a part in bytes, larger only where a file would have more than ``MOST`` of them."""
@@ -52,8 +53,7 @@ class PartsSender:
         count = -(-file.size // size)
         if page in self._journal.pages:
             return self._read(file, size, lambda number, body: self._advance(len(body))), lambda: None
-        body = {"page": page, "files": [{"path": file.path, "size": file.size, "parts": count}]}
-        answer = self._client.post(f"{self._route}/files", body)["files"][0]
+        answer = self._ask(page, {"path": file.path, "size": file.size, "parts": count})
         upload_id = str(answer.get("upload_id") or "")
         known = self._journal.parts_of(page, upload_id)
         sent: list[Future[None]] = []
@@ -71,6 +71,18 @@ class PartsSender:
         digest = self._read(file, size, take)
         return digest, lambda: self._complete(page, file, digest, upload_id, sent)
 
+    def _ask(self, page: int, entry: dict[str, object]) -> dict[str, Any]:
+        """Presigned parts, of the upload that an earlier try began where the platform can still do that."""
+        known = self._journal.upload_id_of(page)
+        for asked in (entry | {"upload_id": known}, entry) if known else (entry,):
+            try:
+                files = self._client.post(f"{self._route}/files", {"page": page, "files": [asked]})["files"]
+                return dict(files[0])
+            except RejectedRequest:
+                if "upload_id" not in asked:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
     def _read(self, file: LocalFile, size: int, take: Callable[[int, bytes], None]) -> bytes:
         reader = Reader(file)
         try:
@@ -85,6 +97,9 @@ class PartsSender:
             etag = self._store.put(presigned, body)
             self._journal.part_done(part.page, part.upload_id, part.number, etag)
             self._advance(len(body))
+        except UnavailableUpload:
+            self._journal.parts_gone(part.page)
+            raise
         finally:
             self._room.release(part.weight)
 
@@ -99,5 +114,9 @@ class PartsSender:
             "upload_id": upload_id,
             "etags": [etags[number] for number in sorted(etags)],
         }
-        self._client.post(f"{self._route}/complete", {"page": page + 1, "files": [entry]})
+        try:
+            self._client.post(f"{self._route}/complete", {"page": page + 1, "files": [entry]})
+        except Rejected:
+            self._journal.parts_gone(page)  # or the same parts would be refused for ever
+            raise
         self._journal.page_done(page)

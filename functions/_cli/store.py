@@ -18,6 +18,10 @@ class UnavailableAccess(Unavailable):
     """The right to send this request has ended (expired, or its upload is gone): ask the platform for a new one."""
 
 
+class UnavailableUpload(UnavailableAccess):
+    """The store no longer knows the upload that a part is of, nor its other parts."""
+
+
 class Store:
     """Sends presigned requests over kept-alive connections. Safe to use from several threads."""
 
@@ -70,6 +74,8 @@ class Store:
 
 def _refused(response: "urllib3.BaseHTTPResponse") -> Unavailable:
     text = response.data[:600].decode(errors="replace")
-    if response.status == 403 or "NoSuchUpload" in text:
+    if "NoSuchUpload" in text:
+        return UnavailableUpload(f"the object store no longer knows the parts of this upload: {text}")
+    if response.status == 403:
         return UnavailableAccess(f"the object store refused a presigned request ({response.status}): {text}")
     return Unavailable(f"the object store answered {response.status}: {text}")

@@ -6,11 +6,13 @@ follow from the listing alone, so a command that was broken off goes on where it
 read again for its digest, not sent again.
 """
 
+import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from functions._cli.cache import UploadJournal
@@ -20,7 +22,7 @@ from functions._cli.output import Advance, counted, progress, say
 from functions._cli.parts import PartsSender
 from functions._cli.store import Store, UnavailableAccess
 from functions._cli.workers import Workers
-from functions._domain.errors import RejectedUnknown
+from functions._domain.errors import RejectedConflict, RejectedUnknown
 from functions._domain.inventory import InventoryLine, digest_of_lines
 
 SMALL = 8 * 2**20
@@ -49,9 +51,16 @@ class Uploaded:
     size: int
     journal: UploadJournal
 
-    def key(self, route: str, body: object) -> str:
-        """The idempotency key of registering it: the same for the same body, also by a later command."""
-        return str(uuid5(NAMESPACE_URL, f"{self.journal.key} {route} {body}"))
+    def register(self, client: Client, route: str, body: Mapping[str, object]) -> dict[str, Any]:
+        """Register it; by a later command too, the same body is the same request."""
+        key = str(uuid5(NAMESPACE_URL, f"{self.journal.key} {route} {json.dumps(body, sort_keys=True)}"))
+        try:
+            accepted: dict[str, Any] = client.post(route, body, key=key)
+        except (RejectedUnknown, RejectedConflict):
+            self.journal.remove()  # or the same upload would be refused for ever
+            raise
+        self.journal.remove()
+        return accepted
 
 
 def upload(client: Client, kind: str, place: Path) -> Uploaded:
@@ -68,11 +77,11 @@ def upload(client: Client, kind: str, place: Path) -> Uploaded:
         say(f"going on with the upload {journal.upload}")
     try:
         digests = _upload(client, kind, files, journal)
-    except RejectedUnknown:
+    except (RejectedUnknown, RejectedConflict) as error:
+        journal.remove()
         if not journal.resumed:
             raise
-        say("the platform no longer knows that upload: beginning a new one")
-        journal.remove()
+        say(f"that upload cannot be gone on with ({error}): beginning a new one")
         digests = _upload(client, kind, files, journal)
     lines = (InventoryLine(file.path, file.size, digest.hex()) for file, digest in zip(files, digests, strict=True))
     return Uploaded(str(journal.upload), digest_of_lines(lines), len(files), total(files), journal)

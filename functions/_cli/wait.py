@@ -1,5 +1,6 @@
 """Waiting for what was asked: each step is told as it is done, and a chain that failed says why."""
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,9 @@ PATIENCE = 60.0
 """Seconds for which a platform may be away while one waits for it."""
 ENDED = frozenset({"complete", "rejected", "failed", "exhausted"})
 SIGNS: Mapping[str, str] = {"done": "✓", "rejected": "✗", "failed": "✗", "exhausted": "✗"}
+
+_UUID = re.compile(r"-[0-9a-f]{8}-[0-9a-f-]{27}")
+"""The step of a verification is named by its request, which says nothing to a person."""
 
 Answer = dict[str, Any]
 
@@ -60,9 +64,9 @@ def chain_completed(client: Client, request: str) -> Answer:
 def chain_failure(client: Client, answer: Answer) -> Failed:
     """What to say of a chain that did not complete; shows the log where a training failed."""
     stopped: Answer = next((step for step in answer.get("steps", []) if step["state"] in ENDED), {})
-    step, asset = stopped.get("step") or answer.get("step") or "", stopped.get("asset") or answer.get("asset")
-    if step in ("train", "run", "collect") and asset:
-        _show_log(client, str(asset))
+    step = stopped.get("step") or answer.get("step") or ""
+    if step in ("train", "run", "collect"):
+        _show_log(client, str(answer["asset"]))
     reason = answer.get("reason") or stopped.get("reason") or "no reason was given"
     where = f" at {step}" if step else ""
     again = " (the platform will try again by itself)" if answer["state"] == "exhausted" else ""
@@ -101,7 +105,8 @@ def step_line(step: Answer) -> str:
     """
     shown = [str(value) for value in (step.get("detail") or {}).values() if isinstance(value, str | int | float)]
     text = step.get("reason") or "  ".join(shown)
-    return f"{sign(step['state'])} {step['step']:<12} {short(step['asset'])}  {text}".rstrip()
+    name = _UUID.sub("", step["step"])
+    return f"{sign(step['state'])} {name:<12} {short(step['asset'])}  {text}".rstrip()
 
 
 def sign(state: str) -> str:

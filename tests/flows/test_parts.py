@@ -69,7 +69,9 @@ def test_a_child_that_will_not_end_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_child_that_died_says_why(tmp_path: Path) -> None:
-    started = child.start("liar", [sys.executable, "-I", "-S", "-c", "print('no!'); exit(7)"], tmp_path / "log", {})
+    started = child.start(
+        "liar", [sys.executable, "-I", "-S", "-c", "print('no!'); raise SystemExit(7)"], tmp_path / "log", {}
+    )
     assert eventually(lambda: not started.alive)
     assert "liar ended with status 7" in str(started.failure())
     assert "no!" in str(started.failure())
@@ -344,10 +346,10 @@ def test_an_unknown_path_is_a_problem(served: Server, path: str) -> None:
 
 
 def test_a_body_too_large_is_a_problem(served: Server) -> None:
-    answer = request("POST", f"{served.url}/v1/datasets", b"x" * 1001)
+    answer = request("POST", f"{served.url}/v1/datasets", b"x" * 1000)
     assert answer.status == 413
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert request("POST", f"{served.url}/v1/datasets", b"x" * 1000).status == 200
+    assert request("POST", f"{served.url}/v1/datasets", b"x" * 999).status == 200
 
 
 def test_a_small_answer_comes_in_one_packet(served: Server) -> None:
@@ -526,10 +528,8 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_parts import Hooks
 from functions._runtime.local.platform import Platform
-with Platform(Path(sys.argv[1]), Hooks(), port=0, environ={{}}, say=lambda text: print(text, flush=True)) as platform:
-    print("up", flush=True)
-    status = platform.wait()
-sys.exit(status)
+platform = Platform(Path(sys.argv[1]), Hooks(), port=0, environ={{}}, say=lambda text: print(text, flush=True))
+sys.exit(platform.run(ready=lambda: print("up", flush=True)))
 """
 
 

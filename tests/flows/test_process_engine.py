@@ -64,6 +64,11 @@ found = [tried(lambda: (platform / "token").read_text()), tried(lambda: (data / 
 found.append(tried(lambda: (platform.parent / "elsewhere").write_text("x")))
 (model / "found").write_text(repr(found))
 """
+HAS_WORKERS = """
+import multiprocessing, multiprocessing.connection
+with multiprocessing.connection.Listener(None, "AF_UNIX"), multiprocessing.get_context("fork").Pool(2) as pool:
+    (model / "sum").write_text(str(sum(pool.map(abs, [-1, -2]))))
+"""
 LEAVES_CHILDREN = """
 import subprocess
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
@@ -93,8 +98,9 @@ CASES = {
     "needs-package": Case("pass", {}, {"requirements.txt": "# ours\nurllib3>=2\nno-such-package==1.0  # why\n"}),
     "command": Case("", {"command": ("sh", "-c", "echo $0 $1 > $SM_MODEL_DIR/said")}),
     "no-script": Case("pass", {"command": ("other.py",)}),
-    "talks": Case("(model / 'x').write_text('x')\nfor n in range(400_000): print('line', n, 'x' * 80)"),
+    "talks": Case("(model / 'x').write_text('x')\nfor n in range(40_000): print('line', n, 'x' * 800)"),
     "files": Case(TRIES_FILES),
+    "workers": Case(HAS_WORKERS),
     "leaves-children": Case(LEAVES_CHILDREN),
 }
 
@@ -114,12 +120,12 @@ class _Broker(BaseHTTPRequestHandler):
 class Lab:
     folder: Path
     storage: FolderStorage
-    server: ThreadingHTTPServer
+    server: ThreadingHTTPServer | None = None
     runs: dict[str, Run] = field(default_factory=dict)
 
     def engine(self, **settings: str) -> ProcessEngine:
         given = {
-            "POLYGLOT_BROKER_URL": f"http://127.0.0.1:{self.server.server_port}",
+            "POLYGLOT_BROKER_URL": f"http://127.0.0.1:{self.server.server_port if self.server else 0}",
             "POLYGLOT_TENANT": "acme",
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "TEST_BUCKET": str(self.storage.folder),
@@ -282,14 +288,20 @@ def test_a_long_log_keeps_its_beginning_and_its_end_and_says_what_was_cut(lab: L
     log = lab.result(run, "log.txt") or b""
     assert log.startswith(b"line 0 x")
     assert b"bytes of the log were cut here]" in log
-    assert log.endswith(b"line 399999 " + b"x" * 80 + b"\n")
+    assert log.endswith(b"line 39999 " + b"x" * 800 + b"\n")
     assert len(log) < 26 << 20
-    assert lab.engine().log(run.name, 1) == "line 399999 " + "x" * 80 + "\n"
+    assert lab.engine().log(run.name, 1) == "line 39999 " + "x" * 800 + "\n"
 
 
 def test_what_a_script_leaves_running_is_ended(lab: Lab) -> None:
     child = int(lab.result(lab.runs["leaves-children"], "model/child") or b"")
     assert birth(child) == ""
+
+
+def test_a_script_may_have_workers_with_sockets_and_semaphores(lab: Lab) -> None:
+    run = lab.runs["workers"]
+    assert lab.ended(run).reason == ""
+    assert lab.result(run, "model/sum") == b"3"
 
 
 def test_the_platforms_files_are_out_of_reach_where_the_kernel_allows(lab: Lab) -> None:
@@ -402,6 +414,11 @@ def test_a_training_does_not_outlive_the_platform(lab: Lab) -> None:
     assert not (lab.folder / "engine" / run.name / "work").exists()
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def supervisor_of(lab: Lab, run: Run) -> int:
     """The pid of a run's supervisor, as its script has printed it."""
     return int(until(lambda: "parent" in (log := lab.engine().log(run.name)) and log).split()[1])
@@ -423,6 +440,28 @@ def test_what_can_never_run_here_is_refused_with_the_way_out(lab: Lab) -> None:
     with pytest.raises(RejectedRequest, match="not a run's name"):
         lab.engine().state("../../etc")
     assert lab.engine().state(run.name) == RunState("unknown")
+
+
+def test_it_trains_from_a_real_object_store(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    (tmp_path / "buckets" / "acme").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    command = [sys.executable, "-m", "localbucket", "--port", port, str(tmp_path / "buckets")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            until(lambda: answers(int(port)))
+            lab = Lab(tmp_path / "data", FolderStorage(tmp_path / "buckets" / "acme"))
+            settings = {"POLYGLOT_S3_URL": f"http://127.0.0.1:{port}", "POLYGLOT_BUCKET": "acme"}
+            run = lab.run(Case(SUCCEEDS))
+            engine = ProcessEngine(lab.folder, {**settings, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": SECRET})
+            engine.submit(run)
+            until(lambda: engine.state(run.name).phase != "running")
+            state = engine.state(run.name)
+            assert (state.phase, state.reason) == ("succeeded", "")
+            assert lab.storage.read(f"runs/{run.asset}/{state.execution}/model/weights/a.bin") == b"1,2\n"
+        finally:
+            server.kill()
 
 
 def test_a_tree_is_counted_and_killed_whole() -> None:

@@ -34,6 +34,14 @@ print('peak', peak() - before, file=sys.stderr)
 sys.exit(status)
 """
 
+# As the embedded bucket has it: without Nagle's delay a small GET takes 2 ms instead of 44.
+QUICK_BUCKET = """
+import localbucket
+localbucket.S3Handler.disable_nagle_algorithm = True
+localbucket.S3Handler.wbufsize = 65536
+localbucket.main()
+"""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -48,7 +56,7 @@ class Bucket:
         self.folder, self.port, self.log = folder / "data", free_port(), folder / "bucket.log"
         (self.folder / "store").mkdir(parents=True)
         with self.log.open("w") as log:
-            command = [sys.executable, "-m", "localbucket", str(self.folder), "--port", str(self.port)]
+            command = [sys.executable, "-c", QUICK_BUCKET, str(self.folder), "--port", str(self.port)]
             self.child = subprocess.Popen(command, stderr=log, stdout=log)
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = boto3.client(
@@ -79,7 +87,6 @@ class Platform:
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self.expected: dict[str, dict[int, list[dict[str, Any]]]] = {}
-        self.upload_ids: dict[tuple[str, str], str] = {}
         self.contracts: dict[str, dict[str, Any]] = {}
         self.requests: dict[str, str] = {}
         self.keys: list[str] = []
@@ -113,19 +120,21 @@ class Platform:
         return 404, {"title": "Unknown", "detail": path}
 
     def presigned(self, upload: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-        known = self.expected[upload].setdefault(body["page"], body["files"])
-        assert known == body["files"], "a page was asked for again with another content"
+        whole = [file for file in body["files"] if not file.get("parts")]
+        known = self.expected[upload].setdefault(body["page"], whole)
+        assert known == whole, "a page was asked for again with another content"
         found = []
         for file in body["files"]:
             key = f"assets/{upload}/files/{file['path']}"
             if not file.get("parts"):
                 found.append(self.put(f"assets/{upload}/files", file))
                 continue
-            if (upload, file["path"]) not in self.upload_ids:
-                started = self.bucket.client.create_multipart_upload(Bucket="store", Key=key)
-                self.upload_ids[upload, file["path"]] = started["UploadId"]
-            upload_id = self.upload_ids[upload, file["path"]]
-            urls = [f"{self.base(n)}/store/{key}?uploadId={upload_id}&partNumber={n}" for n in range(1, file["parts"] + 1)]
+            upload_id = file.get("upload_id")
+            if not upload_id:
+                upload_id = self.bucket.client.create_multipart_upload(Bucket="store", Key=key)["UploadId"]
+            urls = [
+                f"{self.base(n)}/store/{key}?uploadId={upload_id}&partNumber={n}" for n in range(1, file["parts"] + 1)
+            ]
             parts = [{"method": "PUT", "url": url, "headers": {}} for url in urls]
             found.append({"path": file["path"], "upload_id": upload_id, "parts": parts})
         return found
@@ -190,7 +199,7 @@ def serve(platform: Platform) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
         def do_POST(self) -> None:
@@ -279,7 +288,9 @@ def same(left: Path, right: Path) -> bool:
 
 
 def test_a_folder_is_uploaded_registered_and_pulled_back(platform: Platform, tmp_path: Path) -> None:
-    data = make(tmp_path / "data", {"a.txt": b"a", "b/ä ö.bin": os.urandom(10_000), "empty": b"", "large": bytes(20 << 20)})
+    data = make(
+        tmp_path / "data", {"a.txt": b"a", "b/ä ö.bin": os.urandom(10_000), "empty": b"", "large": bytes(20 << 20)}
+    )
     asset, err = polyglot("dataset", "register", data, "--wait")
     assert asset in platform.contracts
     assert "registered" in err
@@ -327,7 +338,8 @@ def test_a_large_file_goes_on_where_it_was_killed(platform: Platform, tmp_path: 
     platform.swallow_after = None
     asset, err = polyglot("dataset", "register", data, "--wait")
     assert "going on with the upload" in err
-    assert platform.bucket.puts() - before == 1 + 13
+    # The small file may be sent again: only a whole page is known to be done.
+    assert platform.bucket.puts() - before in (1 + 13, 2 + 13)
     assert (platform.bucket.folder / "store" / "assets" / asset / "files" / "large").stat().st_size == 200 << 20
 
 
@@ -355,7 +367,7 @@ def test_an_upload_that_the_platform_forgot_is_begun_anew(platform: Platform, tm
     platform.swallow_after = None
     platform.expected.clear()
     _, err = polyglot("dataset", "register", data, "--wait")
-    assert "no longer knows" in err
+    assert "beginning a new one" in err
 
 
 def test_ctrl_c_ends_with_one_line(platform: Platform, tmp_path: Path) -> None:
@@ -386,7 +398,9 @@ def test_a_file_that_changes_while_it_is_uploaded_is_refused(platform: Platform,
 
 
 @pytest.mark.parametrize("kind", ["empty", "link", "pipe", "case", "backslash", "missing"])
-def test_what_cannot_be_an_asset_is_refused_before_anything_is_sent(platform: Platform, tmp_path: Path, kind: str) -> None:
+def test_what_cannot_be_an_asset_is_refused_before_anything_is_sent(
+    platform: Platform, tmp_path: Path, kind: str
+) -> None:
     data = tmp_path / "data"
     data.mkdir()
     match kind:
@@ -455,7 +469,7 @@ def test_five_thousand_small_files_arrive_and_come_back(platform: Platform, tmp_
     asset, err = polyglot("dataset", "register", data, "--wait")
     uploaded = time.monotonic()
     polyglot("pull", asset, tmp_path / "back")
-    print(f"5,000 files: up {uploaded - start:.1f} s, down {time.monotonic() - uploaded:.1f} s", file=sys.stderr)
+    sys.stderr.write(f"5,000 files: up {uploaded - start:.1f} s, down {time.monotonic() - uploaded:.1f} s\n")
     assert same(data, tmp_path / "back")
     assert peak(err) < 120 << 20
 
@@ -468,7 +482,7 @@ def test_a_large_file_is_never_held_whole(platform: Platform, tmp_path: Path) ->
             handle.write(bytes([number]) * (1 << 20))
     start = time.monotonic()
     asset, err = polyglot("dataset", "register", data, "--wait")
-    print(f"200 MB: {time.monotonic() - start:.1f} s, peak +{peak(err) >> 20} MB", file=sys.stderr)
+    sys.stderr.write(f"200 MB: {time.monotonic() - start:.1f} s, peak +{peak(err) >> 20} MB\n")
     assert peak(err) < 180 << 20
     _, err = polyglot("pull", asset, tmp_path / "back")
     assert peak(err) < 60 << 20

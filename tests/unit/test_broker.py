@@ -1,6 +1,7 @@
 """The embedded broker's rules, each against real subscribers on loopback; and events over HTTP, in and out."""
 
 import base64
+import itertools
 import json
 import threading
 import time
@@ -347,7 +348,7 @@ def test_gaps_between_attempts_double() -> None:
         here.send(event())
         here.settle()
         times = [got.at for got in here.received["one"]]
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
     assert [gap >= least for gap, least in zip(gaps, [0.05, 0.1, 0.2], strict=True)] == [True] * 3
     assert gaps[2] > gaps[0]
 

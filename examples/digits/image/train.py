@@ -29,6 +29,7 @@ class Digits(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Scores of the ten digits for each image."""
         return self.layers(images / 16.0)
 
 
@@ -52,7 +53,7 @@ def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, settings
 
 
 def save(model: nn.Module, images: torch.Tensor, path: Path) -> None:
-    """Writes the model with a free batch size, and without the paths of this machine, so equal runs give equal bytes."""
+    """Writes the model with a free batch size and no paths of this machine: equal runs give equal bytes."""
     example = images[:2].clone()  # a view would carry the whole dataset into the file
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(model.eval(), (example,), dynamic_shapes={"images": {0: batch}})

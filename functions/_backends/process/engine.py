@@ -90,10 +90,10 @@ class ProcessEngine:
                     pass_fds=[life], start_new_session=True, cwd=folder.path,
                     env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
                 )  # fmt: skip
+                threading.Thread(target=supervisor.wait, daemon=True, name=f"reap {folder.name}").start()
                 _hand_over(supervisor, settings)
             except OSError as error:
                 raise UnavailableEngine(f"the training's supervisor did not start: {error}") from error
-        threading.Thread(target=supervisor.wait, daemon=True, name=f"reap {folder.name}").start()
 
     def state(self, name: str) -> RunState:
         """What is known of a run."""

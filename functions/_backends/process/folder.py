@@ -6,6 +6,7 @@
     state.json       how it ended, written once, atomically, by the supervisor
     log.txt          what it printed (the supervisor's own words are in supervisor.log)
     work/            what the script sees; removed at the end
+    short            another name for a folder in it, which is short
 
 A supervisor holds an exclusive lock on ``.locks/<run name>.alive`` for as long as it lives. The kernel frees it however
 the supervisor ends, so that neither a stale pid nor a reused one can deceive.
@@ -17,6 +18,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -160,7 +162,7 @@ class RunFolder:
         """Make the folder anew: remains of an execution that died are removed, a wish to cancel is kept."""
         self._end_remains()
         self.path.mkdir(parents=True, exist_ok=True)
-        remove_tree(self.work)
+        self.remove_work()
         for entry in self.path.iterdir():
             if entry.name != "cancel":
                 entry.unlink()
@@ -194,4 +196,15 @@ class RunFolder:
     def remove_work(self) -> None:
         """Remove what the script saw, once nobody needs it."""
         with suppress(OSError):
+            short = Path((self.path / "short").read_text())
+            short.unlink()
+            short.parent.rmdir()
+        with suppress(OSError):
             remove_tree(self.work)
+
+    def shorten(self, folder: Path) -> Path:
+        """A short name for a folder: a socket's path has at most 104 characters, and workers put sockets in TMPDIR."""
+        short = Path(tempfile.mkdtemp(prefix="pg-"), "t")
+        write_atomically(self.path / "short", str(short).encode())
+        short.symlink_to(folder)
+        return short

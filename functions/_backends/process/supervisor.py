@@ -113,7 +113,7 @@ class _Supervision:
     def _run(self, state: RunState, log: BoundedLog) -> Ended:
         return run_script(
             surroundings.command(self.run, self._layout.image),
-            surroundings.environment(self.run, self._layout),
+            surroundings.environment(self.run, self._layout, self.folder.shorten(self._layout.scratch)),
             self._layout,
             self._limits(),
             log,

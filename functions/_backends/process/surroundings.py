@@ -87,8 +87,8 @@ def command(run: Run, image: Path) -> list[str]:
     return [sys.executable, script, *rest, *arguments]
 
 
-def environment(run: Run, layout: Layout) -> dict[str, str]:
-    """The whole environment of the script: nothing of ours, no credentials."""
+def environment(run: Run, layout: Layout, temporary: Path) -> dict[str, str]:
+    """The whole environment of the script: nothing of ours, no credentials. ``temporary`` is a name of ``scratch``."""
     channels = [channel.name for channel in run.channels]
     named = {f"CHANNEL_{channel}": str(layout.data / channel) for channel in channels}
     named |= {f"HP_{name}": value for name, value in run.hyperparameters.items()}
@@ -96,7 +96,7 @@ def environment(run: Run, layout: Layout) -> dict[str, str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
         "LANG": "C.UTF-8",
         "HOME": str(layout.scratch),
-        "TMPDIR": str(layout.scratch),
+        "TMPDIR": str(temporary),
         "USER": "polyglot",
         "LOGNAME": "polyglot",
         "PYTHONUNBUFFERED": "1",

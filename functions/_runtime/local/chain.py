@@ -156,7 +156,10 @@ def _chain_id(folder: Path) -> int:
 def _mend(folder: Path, say: Callable[[str], None]) -> None:
     """Leave a state that anvil can read, or none."""
     state, kept = folder / "state.json", folder / "state.kept.json"
-    if _keep(folder) or not (state.exists() or kept.exists()):
+    if state.exists() and _whole(state.read_bytes()):
+        _keep(folder)
+        return
+    if not state.exists() and not kept.exists():
         return
     if state.exists():
         state.replace(folder / "state.damaged.json")
@@ -168,7 +171,7 @@ def _mend(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _keep(folder: Path) -> bool:
-    """Whether ``state.json`` is whole; then its copy is too."""
+    """Copy ``state.json`` where it has changed and is whole; False where there is nothing to copy."""
     state, kept = folder / "state.json", folder / "state.kept.json"
     if not state.exists():
         return False

@@ -1,7 +1,7 @@
 """The embedded platform: starts every part in order, watches them, stops them.
 
-    >>> with Platform(Path("polyglot-data"), hooks, port=8080, say=print) as platform:  # doctest: +SKIP
-    ...     status = platform.wait()
+    >>> platform = Platform(Path("polyglot-data"), hooks, port=8080, say=print)   # doctest: +SKIP
+    >>> status = platform.run(ready=lambda: print(platform.addresses.url))        # doctest: +SKIP
 
 The order: lock the folder; listen; bucket; chain; ``hooks.prepare`` (ledger, keys, first token); ``hooks.make_apps``;
 broker and HTTP; ``hooks.recover`` (``reconcile --all``); the sweep; ``DIR/env``. What fails on the way stops what was
@@ -102,6 +102,7 @@ class Platform:
         self._block_time, self._tap, self._sweep_every = block_time, tap, sweep_every
         self._stack = ExitStack()
         self._over = threading.Event()
+        self._up = False
         self._status = 0
 
     def __enter__(self) -> Self:
@@ -125,15 +126,28 @@ class Platform:
             self.stop()
             raise
 
-    def wait(self) -> int:
-        """Block until SIGINT or SIGTERM (0) or until a part died (3): the exit status. Main thread only.
+    def run(self, ready: Callable[[], None]) -> int:
+        """All of it, for the command line: the exit status, 0 after SIGINT or SIGTERM, 3 after a part died.
 
-        A second signal, also while stopping, ends the process there and then, and its children with it.
+        ``ready`` is called when everything answers. A second signal, also while stopping, ends the process there and
+        then, and its children with it. Main thread only.
         """
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._stack.callback(signal.signal, number, signal.signal(number, self._interrupt))
-        self._over.wait()
+        before = [(number, signal.signal(number, self._interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            self.start()
+            ready()
+            self._over.wait()
+        except KeyboardInterrupt:
+            self._say("Stopped while starting.")
+        finally:
+            self.stop()
+            for number, handler in before:
+                signal.signal(number, handler)
         return self._status
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait until a part died, or ``stop`` was called elsewhere: the exit status, or None after ``timeout``."""
+        return self._status if self._over.wait(timeout) else None
 
     def stop(self) -> None:
         """Stop every part, the last started first; within five seconds."""
@@ -158,6 +172,7 @@ class Platform:
         self._repeat("sweep", self._sweep_every, self._hooks.sweep)
         folder.write_env(self.data, {f"POLYGLOT_{name}": self.settings[f"POLYGLOT_{name}"] for name in _IN_ENV})
         self._stack.callback(folder.remove_env, self.data)
+        self._up = True
 
     def _listen(self) -> socket.socket:
         listening = loopback.listen(self._port)
@@ -219,3 +234,5 @@ class Platform:
         if self._over.is_set():
             os._exit(128 + number)  # On Linux the kernel then kills the children; see `tether`.
         self._over.set()
+        if not self._up:
+            raise KeyboardInterrupt

@@ -117,10 +117,9 @@ class Service:
         return running.child.pid if running and running.child.alive else None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        running = self._enter()
+        running, connection = self._connect()
         if running is None:
             return problem.answer(start_response, 503, f"{self.name} is stopping")
-        connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=self._function.timeout)
         done = ExitStack()
         done.callback(self._leave)
         done.callback(connection.close)
@@ -152,6 +151,21 @@ class Service:
                 return
             running, self._running = self._running, None
         running.child.stop()
+
+    def _connect(self) -> tuple[_Running | None, http.client.HTTPConnection]:
+        """A process that takes the request; a process just dying refuses it, and the next one is asked."""
+        while True:
+            running = self._enter()
+            address = urlsplit(running.url).netloc if running else ""
+            connection = http.client.HTTPConnection(address, timeout=self._function.timeout)
+            if running is None:
+                return None, connection
+            try:
+                connection.connect()
+                return running, connection
+            except OSError:
+                self._leave()
+                running.child.stop()
 
     def _enter(self) -> _Running | None:
         with self._lock:
