@@ -116,7 +116,8 @@ def _inspect(file: ModelFile) -> Iterator[Format]:
 def _recognized(file: ModelFile) -> Iterator[Format]:
     with file.open() as stream:
         head = stream.read(_HEAD)
-        _refuse_pickle(file.path, head)
+        stream.seek(max(0, file.size - 1))
+        _refuse_pickle(file.path, head, stream.read(1))
         if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             known = _archive(stream, file)
         elif head.startswith(b"\x93NUMPY"):
@@ -128,16 +129,16 @@ def _recognized(file: ModelFile) -> Iterator[Format]:
         yield Format(*known, file.path)
 
 
-def _refuse_pickle(path: str, head: bytes) -> None:
-    if path.lower().endswith(_PICKLED_NAMES) or _is_pickle(head):
+def _refuse_pickle(path: str, head: bytes, last: bytes) -> None:
+    if path.lower().endswith(_PICKLED_NAMES) or _is_pickle(head, last):
         raise RejectedContent(
             "this is a pickle, which runs code when it is loaded; "
             f"for PyTorch save {_WAYS_OUT['torch']}, for scikit-learn {_WAYS_OUT['sklearn']}"
         )
 
 
-def _is_pickle(head: bytes) -> bool:
-    """Whether the bytes read as pickle opcodes; looked at, never run."""
+def _is_pickle(head: bytes, last: bytes) -> bool:
+    """Whether the bytes read as pickle opcodes, or at least begin and end like a pickle; looked at, never run."""
     if len(head) < 2 or head[0] != 0x80 or not 2 <= head[1] <= 5:
         return False
     read = 0
@@ -145,7 +146,7 @@ def _is_pickle(head: bytes) -> bool:
         for _ in pickletools.genops(head):
             read += 1
     except Exception:  # noqa: BLE001  the head ends in the middle of an opcode, or this is no pickle
-        return read > 2
+        return read > 2 or last == b"."
     return True
 
 

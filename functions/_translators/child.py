@@ -11,7 +11,9 @@ other end is a crash, which the starter explains.
 """
 
 import json
+import logging
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from functions._domain.formats import Format, ModelFile, detect
 
 REFUSED = 3
 SCHEMA = "polyglot/translation-report/v1"
-_REASON_BOUND = 600
+_REASON_BOUND = 300
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ Translate = Callable[[Path, Path, Options], Mapping[str, object]]
 
 def main(arguments: Sequence[str], translate: Translate) -> int:
     """Run a translator with the arguments of its command line; returns the exit status."""
+    # Frameworks write pages for their own developers; what matters of them comes as an error.
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     source, target, options = (Path(argument) for argument in arguments)
     started = time.monotonic()
     try:

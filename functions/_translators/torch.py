@@ -7,9 +7,7 @@ works is taken, since runtimes lag behind.
     python -I -m functions._translators.torch SOURCE TARGET OPTIONS.json
 """
 
-import logging
 import sys
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -36,9 +34,6 @@ def translate(source: Path, target: Path, options: Options) -> Mapping[str, obje
         raise RejectedContent(
             f"PyTorch models are exported to the opsets {OPSETS[0]} to {OPSETS[-1]}, not {options.opset}"
         )
-    # The exporter writes pages for its own developers; what matters of them comes as an error.
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
     return _translated(source, known.main, known.name, target / "model.onnx", options)
 
 
