@@ -103,7 +103,9 @@ def _write(path: str, handler: str, summary: str, body: str | None, access: Acce
     )
 
 
-def _read(path: str, handler: str, summary: str, answer: str, *query: tuple[str, str], access: Access = "reader") -> Route:
+def _read(
+    path: str, handler: str, summary: str, answer: str, *query: tuple[str, str], access: Access = "reader"
+) -> Route:
     return Route(
         "GET", path, f"functions.retrieve.handler:{handler}", access, summary, f"{_ANSWERS}:{answer}", query=query
     )
@@ -149,11 +151,23 @@ FUNCTIONS: tuple[Function, ...] = (
             _write("/v1/models", "register_model", "Register a model: it is trained and translated", "ModelBody"),
             _write("/v1/trained-models", "import_model", "Import a model trained elsewhere", "TrainedModelBody"),
             _write("/v1/translations", "request_translation", "Ask for a translation to ONNX", "TranslationBody"),
-            _write("/v1/verifications", "request_verification", "Ask for claims to be verified", "VerificationBody", "reader"),
+            _write(
+                "/v1/verifications",
+                "request_verification",
+                "Ask for claims to be verified",
+                "VerificationBody",
+                "reader",
+            ),
             _write("/v1/assets/{id}/retry", "retry", "Try a rejected or failed step again", None),
             _write("/v1/assets/{id}/cancel", "cancel", "Stop a training", None),
         ),
-        produces=("asset.submitted", "translation.requested", "verification.requested", "cancellation.requested", "contract.deployed"),
+        produces=(
+            "asset.submitted",
+            "translation.requested",
+            "verification.requested",
+            "cancellation.requested",
+            "contract.deployed",
+        ),
         extra=None,
         concurrency=32,
         timeout=60,
@@ -229,13 +243,21 @@ FUNCTIONS: tuple[Function, ...] = (
         routes=(
             _read("/v1/requests/{id}", "get_request", "What became of a request", "RequestAnswer"),
             _read(
-                "/v1/assets", "list_assets", "All assets, oldest first", "AssetList",
-                ("kind", "Only this kind"), ("name", "Only this name"),
+                "/v1/assets",
+                "list_assets",
+                "All assets, oldest first",
+                "AssetList",
+                ("kind", "Only this kind"),
+                ("name", "Only this name"),
             ),
             _read("/v1/assets/{id}", "get_asset", "An asset's record and contract", "AssetAnswer"),
-            _read("/v1/assets/{id}/status", "get_status", "How far an asset has come, and why it stopped", "StatusAnswer"),
+            _read(
+                "/v1/assets/{id}/status", "get_status", "How far an asset has come, and why it stopped", "StatusAnswer"
+            ),
             _read("/v1/assets/{id}/contract", "get_contract", "What the ledger says of an asset", "ContractAnswer"),
-            _read("/v1/assets/{id}/lineage", "get_lineage", "An asset with its ancestors and descendants", "LineageAnswer"),
+            _read(
+                "/v1/assets/{id}/lineage", "get_lineage", "An asset with its ancestors and descendants", "LineageAnswer"
+            ),
             _read("/v1/assets/{id}/logs", "get_logs", "What a training printed", "LogsAnswer"),
             Route(
                 "GET",
@@ -267,8 +289,15 @@ FUNCTIONS: tuple[Function, ...] = (
             ),
         ),
         handler="functions.reconcile.handler:handle",
-        produces=("asset.submitted", "asset.registered", "contract.deployed", "training.finished", "evidence.authorized",
-                  "translation.requested", "verification.requested"),
+        produces=(
+            "asset.submitted",
+            "asset.registered",
+            "contract.deployed",
+            "training.finished",
+            "evidence.authorized",
+            "translation.requested",
+            "verification.requested",
+        ),
         concurrency=1,
         timeout=600,
         sink="timer",
@@ -325,6 +354,8 @@ def subscriptions() -> tuple[Subscription, ...]:
             for variant in variants:
                 service = f"{function.name}-{variant.suffix}" if variant else function.name
                 filters = {"type": consumed.type, **consumed.filter, **(variant.filter if variant else {})}
-                label = "-".join([service, consumed.name.replace(".", "-"), *(consumed.filter[key] for key in consumed.filter)])
+                label = "-".join(
+                    [service, consumed.name.replace(".", "-"), *(consumed.filter[key] for key in consumed.filter)]
+                )
                 found.append(Subscription(label, service, function, filters))
     return tuple(found)

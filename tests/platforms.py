@@ -89,14 +89,22 @@ class Site:
         sent = {"Authorization": f"Bearer {self.settings['POLYGLOT_TOKEN'] if token is None else token}", **headers}
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         answer = urllib3.request(
-            method, self.settings["POLYGLOT_URL"] + path, body=data, headers=sent, redirect=False, retries=False, timeout=60
+            method,
+            self.settings["POLYGLOT_URL"] + path,
+            body=data,
+            headers=sent,
+            redirect=False,
+            retries=False,
+            timeout=60,
         )
         is_json = "json" in answer.headers.get("Content-Type", "")
         return answer.status, json.loads(answer.data) if is_json else answer.data, answer.headers
 
     def announce(self, headers: Mapping[str, str], body: bytes = b"{}", to: str = "/broker") -> int:
         """Post an event to the broker, or to a function (``/functions/<service>``); returns the status."""
-        answer = urllib3.request("POST", self.settings["POLYGLOT_URL"] + to, body=body, headers=dict(headers), timeout=300)
+        answer = urllib3.request(
+            "POST", self.settings["POLYGLOT_URL"] + to, body=body, headers=dict(headers), timeout=300
+        )
         return answer.status
 
     def status(self, asset: str) -> Any:

@@ -198,7 +198,9 @@ class EthereumLedger:
     def carry(self, authorization: Authorization) -> None:
         """Send an authorization in a transaction of a throw-away account, and wait for its block."""
         message = authorization.message
-        contract, to = ("EvidenceLog", self.evidence_log) if message.type == "Evidence" else ("AssetLedger", self.address)
+        contract, to = (
+            ("EvidenceLog", self.evidence_log) if message.type == "Evidence" else ("AssetLedger", self.address)
+        )
         if authorization.chain_id != self.chain_id or authorization.contract.lower() != to.lower():
             raise RejectedConflict(
                 f"the authorization is for {authorization.contract} on chain {authorization.chain_id}, "

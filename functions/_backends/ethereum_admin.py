@@ -1,7 +1,7 @@
 """The admin's side of the ledger: deploys the platform's contracts and appoints roles. Run off the cluster.
 
-The tenant's admin key deploys at fixed nonces 0 to 5, so the contracts are found again by address and code, and doing it
-twice does nothing.
+The tenant's admin key deploys at fixed nonces 0 to 5, so the contracts are found again by address and code, and doing
+it twice does nothing.
 """
 
 from dataclasses import dataclass

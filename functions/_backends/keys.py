@@ -81,7 +81,7 @@ class RoleKeys:
     def sign(self, statement: Mapping[str, object]) -> bytes:
         """A statement in a signed envelope; who signs is written into its predicate first."""
         from securesystemslib.dsse import Envelope
-        from securesystemslib.signer import Signature
+        from securesystemslib.signer._signature import Signature
 
         predicate = {
             **cast(Mapping[str, object], statement["predicate"]),

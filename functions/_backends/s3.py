@@ -231,7 +231,9 @@ class S3Storage:
         with _translated(key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
 
-    def _presign(self, operation: str, method: str, headers: Mapping[str, str] | None = None, **arguments: object) -> Presigned:
+    def _presign(
+        self, operation: str, method: str, headers: Mapping[str, str] | None = None, **arguments: object
+    ) -> Presigned:
         with _translated(str(arguments["Key"])):
             url = self._presigner.generate_presigned_url(
                 operation, Params={"Bucket": self.bucket, **arguments}, ExpiresIn=URL_SECONDS, HttpMethod=method

@@ -1,6 +1,7 @@
 """`polyglot up`, `ledger init` and `doctor`: the commands that do more than speak HTTP."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,15 @@ def run_up(arguments: argparse.Namespace) -> int:
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    hooks = EmbeddedHooks(arguments.data, arguments.processes)
+    platform = Platform(arguments.data, EmbeddedHooks(arguments.data, arguments.processes), arguments.port, say)
+
+    def ready() -> None:
+        say(f"Ready at {platform.addresses.url}; Ctrl-C stops it. In another terminal:")
+        say(f"  . {shlex.quote(str(arguments.data / 'env'))}")
+        say("  polyglot dataset register DIR --wait")
+
     say(f"Starting in {arguments.data} …")
-    with Platform(arguments.data, hooks, arguments.port, say) as platform:
-        say(f"Ready at {platform.addresses.url} — in another terminal: . {arguments.data / 'env'}")
-        status = platform.wait()
-        say("Stopping …")
-    return status
+    return platform.run(ready)
 
 
 def run_ledger_init(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from functions._domain.intake import Principal
 
+NOBODY = UUID(int=0)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -22,7 +24,7 @@ class Call:
     """
 
     principal: Principal
-    id: UUID = UUID(int=0)
+    id: UUID = NOBODY
     path: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     body: Any = None

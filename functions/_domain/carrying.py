@@ -25,5 +25,7 @@ def carry(ports: Ports, asset: UUID) -> None:
             ports.ledger.carry(one)
         except RejectedConflict as error:  # a forged object must not stop the genuine one beside it
             refusals.append(error)
-    if refusals and not all(ports.ledger.is_recorded(one.message) for one in records.authorizations(ports.storage, asset)):
+    if refusals and not all(
+        ports.ledger.is_recorded(one.message) for one in records.authorizations(ports.storage, asset)
+    ):
         raise refusals[0]

@@ -33,7 +33,9 @@ class Event:
         return TYPE.format(self.name)
 
 
-def announce(name: str, subject: UUID, cause: str, data: Mapping[str, object] | None = None, **attributes: str) -> Event:
+def announce(
+    name: str, subject: UUID, cause: str, data: Mapping[str, object] | None = None, **attributes: str
+) -> Event:
     """An event with a derived id; empty attributes are left out."""
     kept = {key: value for key, value in sorted(attributes.items()) if value}
     step = ":".join([name, *(f"{key}={value}" for key, value in kept.items())])

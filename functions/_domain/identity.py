@@ -42,5 +42,5 @@ def translation_id(trained_model: UUID, opset: int | None = None) -> UUID:
 
 
 def event_id(cause: str, step: str, subject: UUID) -> str:
-    """The identifier of the event by which ``step``, caused by the event or request ``cause``, speaks of ``subject``."""
+    """The identifier of the event by which ``step``, caused by an event or request, speaks of ``subject``."""
     return str(derive("event", cause, step, str(subject)))

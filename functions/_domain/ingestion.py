@@ -11,8 +11,8 @@ from functions._domain.assets import Kind
 from functions._domain.digests import canonical, digest_of
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown, UnavailableYet
 from functions._domain.identity import inbox_request_id
-from functions._domain.inventory import digest_of_lines
 from functions._domain.intake import Request
+from functions._domain.inventory import digest_of_lines
 from functions._domain.ports import Ports, Storage
 from functions._domain.sealing import Draft, Expected, digested, is_sealed_by, seal
 from functions._domain.training import inspect
@@ -152,9 +152,14 @@ def take_inbox(ports: Ports, key: str) -> Request | None:
 
 
 def _inbox_body(kind: str, name: str, data: bytes) -> Mapping[str, Any]:
-    models = {"dataset": requests.InboxDataset, "trained-model": requests.InboxTrainedModel}
+    models: dict[str, type[requests.Body]] = {
+        "dataset": requests.InboxDataset,
+        "trained-model": requests.InboxTrainedModel,
+    }
     if kind not in models:
-        raise RejectedContent(f"inbox/{kind}/ is not a place to register from: use inbox/dataset/ or inbox/trained-model/")
+        raise RejectedContent(
+            f"inbox/{kind}/ is not a place to register from: use inbox/dataset/ or inbox/trained-model/"
+        )
     try:
         body = models[kind].model_validate_json(data).model_dump(mode="json")
     except ValidationError as error:
@@ -206,5 +211,3 @@ def notified_inboxes(keys: Sequence[str]) -> Iterator[str]:
             if found not in seen:
                 seen.add(found)
                 yield found
-
-

@@ -149,7 +149,9 @@ def claim_upload(storage: Storage, principal: Principal, upload: UUID, kind: str
     if opened.body["kind"] != kind:
         raise RejectedConflict(f"upload {upload} was opened for a {opened.body['kind']}, {route} takes a {kind}")
     if next(storage.list(f"requests/{upload}/expected-"), None) is None:
-        raise RejectedConflict(f"upload {upload} has no files: announce them with POST /v1/uploads/{upload}/files first")
+        raise RejectedConflict(
+            f"upload {upload} has no files: announce them with POST /v1/uploads/{upload}/files first"
+        )
     data = canonical({"schema": SCHEMA, "request": str(request)})
     if not storage.create(submission_key(upload), data) and storage.read(submission_key(upload)) != data:
         raise RejectedConflict(f"upload {upload} was registered already by another request: open a new upload")

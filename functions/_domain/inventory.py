@@ -1,10 +1,10 @@
-"""Inventories: one canonical JSON line for each file of an asset, sorted by path; the ledger holds the SHA-256 of all.
+r"""Inventories: one canonical JSON line for each file of an asset, sorted by path; the ledger holds the SHA-256 of all.
 
 So ``sha256sum inventory.jsonl`` is the check, and a name counts as much as its bytes. Lines stream: an asset of
 300,000 files is never held as one document.
 
     >>> line("a.txt", 1, "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb")
-    b'{"path":"a.txt","sha256":"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb","size":1}\\n'
+    b'{"path":"a.txt","sha256":"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb","size":1}\n'
 """
 
 import hashlib

@@ -50,7 +50,7 @@ class View:
         return 1 + self.retries
 
     def outcome(self, step: str, attempt: int | None = None) -> str:
-        """How a step stands in an attempt (the current one): ``rejected``, ``failed``, ``exhausted``, ``started`` or ''."""
+        """How a step stands in an attempt (the current one), or an empty string where it left no mark."""
         wanted = self.attempt if attempt is None else attempt
         found = {mark.outcome for mark in self.marks if mark.step == step and mark.attempt == wanted}
         return next((outcome for outcome in (*ENDED, "exhausted", "started") if outcome in found), "")

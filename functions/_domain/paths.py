@@ -1,7 +1,7 @@
 """Where things are in the bucket, and which file names an asset may have.
 
-    >>> checked_path("a/b.csv")
-    'a/b.csv'
+>>> checked_path("a/b.csv")
+'a/b.csv'
 """
 
 import unicodedata
@@ -20,7 +20,9 @@ def checked_path(path: str) -> str:
     """
     parts = path.split("/")
     if path.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"{path!r} is not a path below the folder: write it relative, without empty parts, '.' or '..'")
+        raise ValueError(
+            f"{path!r} is not a path below the folder: write it relative, without empty parts, '.' or '..'"
+        )
     if "\\" in path or any(unicodedata.category(character) in ("Cc", "Cs") for character in path):
         raise ValueError(f"{path!r} has a backslash or a control character: rename the file")
     if unicodedata.normalize("NFC", path) != path:

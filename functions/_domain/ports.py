@@ -139,8 +139,13 @@ Role = Literal["registrar", "trainer", "translator", "verifier"]
 class Signer(Protocol):
     """The two keys of one role: secp256k1 for the ledger, P-256 for statements. Both sign deterministically."""
 
-    role: Role
-    account: str
+    @property
+    def role(self) -> Role:
+        """Whose keys these are."""
+
+    @property
+    def account(self) -> str:
+        """The role's account on the ledger, checksummed."""
 
     def authorize(self, message: Message) -> Authorization:
         """Sign an EIP-712 message for the ledger."""

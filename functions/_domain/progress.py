@@ -101,9 +101,7 @@ class Progress:
         yield self._deployed(trained, Kind.TRAINED_MODEL)
         yield from self.steps_of_translation(asset, None)
 
-    def steps_of_translation(
-        self, trained: UUID, opset: int | None, request: Request | None = None
-    ) -> Iterator[Step]:
+    def steps_of_translation(self, trained: UUID, opset: int | None, request: Request | None = None) -> Iterator[Step]:
         asset = translation_id(trained, opset)
         view = journal.view(self._storage, asset)
         record = records.of_asset(self._storage, trained) or {}

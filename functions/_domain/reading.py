@@ -174,7 +174,9 @@ def get_contract(call: Call, ports: Ports) -> answers.ContractAnswer:
     """What the ledger says of an asset."""
     contract = ports.ledger.find(call.id)
     if contract is None:
-        raise RejectedUnknown(f"the ledger has no asset {call.id} (yet): `polyglot status {call.id}` tells how far it is")
+        raise RejectedUnknown(
+            f"the ledger has no asset {call.id} (yet): `polyglot status {call.id}` tells how far it is"
+        )
     return contract_answer(ports.ledger, contract)
 
 

@@ -119,7 +119,9 @@ class ModelBody(Body):
     datasets: Annotated[dict[ChannelName, UUID], Field(min_length=1, max_length=32)]
     image: Image
     command: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=100)] = ("train",)
-    hyperparameters: Annotated[dict[HyperparameterName, Annotated[str, Field(max_length=2500)]], Field(max_length=100)] = {}
+    hyperparameters: Annotated[
+        dict[HyperparameterName, Annotated[str, Field(max_length=2500)]], Field(max_length=100)
+    ] = {}
     resources: Resources = Resources()
     deadline: Annotated[int, Field(ge=1, le=30 * 86400)] = 3600
     name: Name = "model"

@@ -102,7 +102,12 @@ def in_order(call: Callable[[Item], Result], items: Iterable[Item], width: int =
 
 
 def seal(
-    storage: Storage, signer: Signer, draft: Draft, expected: Expected | None = None, claim: str = "", attest: Attest | None = None,
+    storage: Storage,
+    signer: Signer,
+    draft: Draft,
+    expected: Expected | None = None,
+    claim: str = "",
+    attest: Attest | None = None,
     verdict: str = "passed",
 ) -> Sealed:
     """Seal an asset whose files are in their final place; done already is success.

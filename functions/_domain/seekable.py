@@ -1,8 +1,9 @@
 """A stored object as a seekable file, so that a format is found without fetching gigabytes."""
 
 import io
+from typing import BinaryIO, cast
 
-from functions._domain.ports import Storage
+from functions._domain.ports import Entry, Storage
 
 BLOCK = 1 << 18
 
@@ -46,3 +47,8 @@ class StoredFile(io.RawIOBase):
         buffer[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)
+
+
+def stored_file(storage: Storage, entry: Entry) -> BinaryIO:
+    """An object as a binary file with a buffer."""
+    return cast(BinaryIO, io.BufferedReader(StoredFile(storage, entry.key, entry.size)))

@@ -81,7 +81,9 @@ def push_image(call: Call, ports: Ports) -> answers.PushedImage:
     files: Sequence[requests.FileEntry] = call.body.files
     _refuse_clashes([one.path for one in files])
     if any(one.sha256 is None or one.size > 64 * 2**20 for one in files):
-        raise RejectedContent("each file of an image folder needs its sha256 and is at most 64 MiB; keep data in datasets")
+        raise RejectedContent(
+            "each file of an image folder needs its sha256 and is at most 64 MiB; keep data in datasets"
+        )
     if "train.py" not in {one.path for one in files}:
         raise RejectedContent("an image folder has a train.py at its top: add one")
     digest = digest_of_lines(InventoryLine(one.path, one.size, str(one.sha256)[7:]) for one in files)
@@ -178,9 +180,7 @@ def request_verification(call: Call, ports: Ports) -> answers.Accepted:
     body = {"claims": claims, "path": call.body.path}
     request = intake.accept(ports, call.principal, "verifications", call.key, body, call.body.asset)
     data = {"request": str(request.id)}
-    events = [
-        announce("verification.requested", request.asset, str(request.id), data, claim=claim) for claim in claims
-    ]
+    events = [announce("verification.requested", request.asset, str(request.id), data, claim=claim) for claim in claims]
     return _begin(ports, request, *events)
 
 

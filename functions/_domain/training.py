@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from functions._domain.formats import Format, ModelFile, detect
 from functions._domain.identity import trained_model_id
 from functions._domain.ports import Channel, Ports, Run, RunState, Storage
 from functions._domain.sealing import Draft, seal
-from functions._domain.seekable import StoredFile
+from functions._domain.seekable import stored_file
 from functions._domain.statements import BUILD_TYPE
 
 CHOSEN = "polyglot/chosen/v1"
@@ -122,7 +123,7 @@ def inspect(storage: Storage, prefix: str) -> Format:
             paths.checked_path(path)
         except ValueError as error:
             raise RejectedContent(f"the run wrote {path!r}: {error}") from error
-        found.append(ModelFile(path, entry.size, lambda entry=entry: StoredFile(storage, entry.key, entry.size)))  # type: ignore[misc]
+        found.append(ModelFile(path, entry.size, partial(stored_file, storage, entry)))
     return detect(found)
 
 
@@ -131,9 +132,7 @@ def is_chosen(storage: Storage, asset: UUID) -> bool:
     return storage.stat(paths.chosen_key(asset)) is not None
 
 
-def promote(
-    ports: Ports, model: UUID, attempt: int, state: RunState, translates: Callable[[str, str], bool]
-) -> None:
+def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates: Callable[[str, str], bool]) -> None:
     """Make the trained model of a run's outputs: choose, copy, digest where they lie, seal.
 
     ``translates`` tells whether a translator for a framework on an accelerator is declared.

@@ -266,5 +266,3 @@ def statement_predicate(
         "request": str(request),
         "ledger": {"address": ledger.address, "chainId": str(ledger.chain_id)},
     }
-
-

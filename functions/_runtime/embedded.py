@@ -123,4 +123,6 @@ class EmbeddedHooks:
         url = f"{self._settings['POLYGLOT_URL']}/v1/reconcile{query}"
         answer = urllib3.request("POST", url, headers=headers, timeout=600, retries=False)
         if answer.status != 200:
-            raise Unavailable(f"reconcile answered {answer.status}: {json.loads(answer.data or b'{}').get('detail', '')}")
+            raise Unavailable(
+                f"reconcile answered {answer.status}: {json.loads(answer.data or b'{}').get('detail', '')}"
+            )

@@ -1,4 +1,4 @@
-"""The entry of every function: takes what functions-framework hands over, and gives it to the HTTP or the event side."""
+"""The entry of every function: gives what functions-framework hands over to the HTTP or the event side."""
 
 from __future__ import annotations
 

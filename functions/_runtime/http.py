@@ -160,14 +160,13 @@ def authenticate(header: str, route: Route, storage: Storage) -> Principal:
         return Principal("anyone", frozenset())
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise errors.RejectedUnauthenticated("send Authorization: Bearer <token>; POLYGLOT_TOKEN holds it for polyglot")
+        raise errors.RejectedUnauthenticated("send Authorization: Bearer <token>")
     principal = _principal(storage, digest_of(token.strip().encode()))
     if principal is None:
         raise errors.RejectedUnauthenticated("this token is not known here: is POLYGLOT_TOKEN that of this platform?")
     if max((RANKS.get(role, 0) for role in principal.roles), default=0) < RANKS[route.access]:
-        raise errors.RejectedForbidden(
-            f"{route.method} {route.path} needs the role {route.access}; this token has {', '.join(sorted(principal.roles))}"
-        )
+        held = ", ".join(sorted(principal.roles))
+        raise errors.RejectedForbidden(f"{route.method} {route.path} needs role {route.access}; this token has {held}")
     return principal
 
 

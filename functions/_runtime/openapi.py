@@ -50,7 +50,10 @@ def _operation(function: Function, route: Route, schemas: dict[str, Any]) -> dic
         "responses": _responses(route, schemas),
     }
     if route.body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(route.body, schemas)}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(route.body, schemas)}},
+        }
     if route.access != "anyone":
         operation["security"] = [{"token": []}]
         operation["description"] = f"Needs the role {route.access}."
@@ -112,5 +115,7 @@ def _own_operation() -> dict[str, Any]:
         "operationId": "openapi",
         "summary": "This document",
         "tags": ["retrieve"],
-        "responses": {"200": {"description": "This document", "content": {"application/json": {"schema": {"type": "object"}}}}},
+        "responses": {
+            "200": {"description": "This document", "content": {"application/json": {"schema": {"type": "object"}}}}
+        },
     }

@@ -1,4 +1,4 @@
-"""Settings: everything that differs between tenants and clusters, as ``POLYGLOT_…`` variables, named where one is missing.
+"""Settings: what differs between tenants and clusters, as ``POLYGLOT_…`` variables, named where one is missing.
 
 On a cluster they come from one ConfigMap and fixed-name Secrets; the embedded platform binds its own with ``bound``.
 """

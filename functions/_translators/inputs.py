@@ -204,7 +204,7 @@ def _read(path: Path) -> dict[str, Array]:
         raise ValueError(f"it has more than {_SAMPLES_BOUND} bytes")
     if path.suffix == ".json":
         return {name: numpy.asarray(rows) for name, rows in json.loads(path.read_bytes()).items()}
-    with numpy.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as stream, numpy.load(stream, allow_pickle=False) as archive:
         if sum(entry.file_size for entry in archive.zip.infolist()) > 4 * _SAMPLES_BOUND:
             raise ValueError("it unpacks to far more than its own size")
         return {name: archive[name] for name in archive.files}

@@ -24,6 +24,9 @@ def handle(event: Event, ports: Ports) -> Event | None:
             f"{', '.join(taken)}: export the model to one of these, or pull it in its native format"
         )
         target = translation_id(event.subject)
-        journal.mark(ports.storage, target, "translate", 1, "rejected", ports.now(), reason=reason)
-    filters = {"framework": framework, "accelerator": accelerator} if kind is Kind.TRAINED_MODEL else {}
-    return announce("contract.deployed", event.subject, event.id, assetkind=kind, **filters)
+        attempt = journal.view(ports.storage, target).attempt
+        journal.mark(ports.storage, target, "translate", attempt, "rejected", ports.now(), reason=reason)
+    accelerator = accelerator if kind is Kind.TRAINED_MODEL else ""
+    return announce(
+        "contract.deployed", event.subject, event.id, assetkind=kind, framework=framework, accelerator=accelerator
+    )

@@ -13,7 +13,9 @@ from tests.platforms import Site
 @pytest.fixture(scope="module")
 def chain(site: Site, torch_model: Path, quick_image: Path) -> dict[str, str]:
     """A finished chain: the UUIDs of its four assets."""
-    dataset = site.ok("dataset", "register", str(torch_model.parent), "--name", "chain", "--licence", "CC0-1.0", "--wait")
+    dataset = site.ok(
+        "dataset", "register", str(torch_model.parent), "--name", "chain", "--licence", "CC0-1.0", "--wait"
+    )
     model = site.ok(
         "model", "register", "--dataset", dataset, "--image", str(quick_image), "--hyperparameter", "epochs=2",
         "--name", "chain", "--wait",

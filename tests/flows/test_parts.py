@@ -217,6 +217,26 @@ def test_a_chain_keeps_its_state_over_a_kill(tmp_path: Path, said: list[str]) ->
         again.stop()
 
 
+def test_logs_and_receipts_of_old_blocks_are_there_after_a_restart(tmp_path: Path, said: list[str]) -> None:
+    first = chain.start(tmp_path / "chain", tmp_path / "logs", said.append)
+    sender = "0x" + "22" * 20
+    chain.ask(first.url, "anvil_impersonateAccount", sender)
+    logs_once = {"from": sender, "data": "0x60006000a000", "gas": "0x100000", "gasPrice": "0x0"}
+    transaction = chain.ask(first.url, "eth_sendTransaction", logs_once)
+    assert eventually(lambda: chain.ask(first.url, "eth_getTransactionReceipt", transaction) is not None)
+    chain.ask(first.url, "anvil_mine", "0x64")
+    first.stop()
+    again = chain.start(tmp_path / "chain", tmp_path / "logs", said.append)
+    try:
+        found = chain.ask(again.url, "eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
+        assert isinstance(found, list)
+        assert [entry["transactionHash"] for entry in found] == [transaction]
+        assert chain.ask(again.url, "eth_getTransactionReceipt", transaction)
+        assert chain.ask(again.url, "eth_getProof", found[0]["address"], [], "latest")
+    finally:
+        again.stop()
+
+
 def test_a_chain_that_is_stopped_loses_nothing(tmp_path: Path, said: list[str]) -> None:
     first = chain.start(tmp_path / "chain", tmp_path / "logs", said.append)
     deposit(first, 5)

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from wsgiref.types import WSGIApplication
 
 from functions._runtime.local import bucket, chain, child, folder, loopback
@@ -102,6 +102,7 @@ class Platform:
         self._block_time, self._tap, self._sweep_every = block_time, tap, sweep_every
         self._stack = ExitStack()
         self._over = threading.Event()
+        self._handlers: dict[int, Any] = {}
         self._up = False
         self._status = 0
 
@@ -127,13 +128,12 @@ class Platform:
             raise
 
     def run(self, ready: Callable[[], None]) -> int:
-        """All of it, for the command line: the exit status, 0 after SIGINT or SIGTERM, 3 after a part died.
+        """Start, call ``ready`` when everything answers, wait, stop: the exit status, as of ``wait``.
 
-        ``ready`` is called when everything answers. A second signal, also while stopping, ends the process there and
-        then, and its children with it. Main thread only.
+        Unlike ``start`` and ``wait`` it also takes a signal while starting as a wish to stop. Main thread only.
         """
-        before = [(number, signal.signal(number, self._interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
+            self._take_signals()
             self.start()
             ready()
             self._over.wait()
@@ -141,18 +141,27 @@ class Platform:
             self._say("Stopped while starting.")
         finally:
             self.stop()
-            for number, handler in before:
-                signal.signal(number, handler)
         return self._status
 
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Wait until a part died, or ``stop`` was called elsewhere: the exit status, or None after ``timeout``."""
-        return self._status if self._over.wait(timeout) else None
+    def wait(self) -> int:
+        """Block until SIGINT or SIGTERM (0) or until a part died (3): the exit status. Main thread only.
+
+        A second signal, also while stopping, ends the process there and then, and its children with it.
+        """
+        self._take_signals()
+        self._over.wait()
+        return self._status
 
     def stop(self) -> None:
         """Stop every part, the last started first; within five seconds."""
         self._over.set()
         self._stack.close()
+        while self._handlers:
+            signal.signal(*self._handlers.popitem())
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers.setdefault(number, signal.signal(number, self._interrupt))
 
     def _start(self) -> None:
         self._stack.enter_context(folder.locked(self.data))
