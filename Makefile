@@ -33,3 +33,39 @@ contracts/node_modules/ready: contracts/package-lock.json
 .PHONY: lock
 lock: ## Choose new versions of every Python package
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --upgrade --no-annotate --no-header --quiet -o constraints.txt
+
+.PHONY: demo
+demo: setup ## Show the main job: register, train, translate, verify, tamper (EXAMPLE=digits or diabetes)
+	@$(BIN)/python examples/demo.py $(EXAMPLE)
+
+.PHONY: test
+test: setup check test-contracts ## Run every check and every test that needs no cluster
+	$(BIN)/pytest -n 2 --dist loadfile
+
+.PHONY: check
+check: setup ## Lint, types, layers, and that generated files are up to date
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	npm run --silent --prefix contracts check
+
+.PHONY: test-contracts
+test-contracts: setup ## Run the Solidity tests, fuzzing and invariants; compare gas with the snapshot
+	npm run --silent --prefix contracts test
+	node contracts/script/gas.mjs --check
+
+.PHONY: bench
+bench: setup ## Compare with the raw tools, both sides in one run; writes benchmarks/results.md
+	$(BIN)/python -m benchmarks
+
+.PHONY: generate
+generate: setup ## Make generated files again: ABI and bytecode, gas snapshot
+	npm run --silent --prefix contracts generate
+	npm run --silent --prefix contracts snapshot
+
+.PHONY: format
+format: setup ## Format Python and Solidity
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --fix --quiet .
+	npm run --silent --prefix contracts format

@@ -1,133 +1,34 @@
-"""The embedded broker's rules, each against real subscribers on loopback; and events over HTTP, in and out."""
+"""The embedded broker's rules, each against real subscribers on loopback."""
 
 import base64
 import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from uuid import UUID, uuid4
-from wsgiref.types import StartResponse, WSGIEnvironment
+from collections.abc import Callable, Mapping
 
 import pytest
-import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions._backends import cloudevents
-from functions._backends.broker import HttpBroker
-from functions._backends.cloudevents import CloudEvent, from_http, read, to_http, write, write_structured
-from functions._domain.errors import RejectedRequest, Unavailable
-from functions._domain.events import Event
+from functions._backends.cloudevents import CloudEvent, write, write_structured
 from functions._runtime.local import broker as local
 from functions._runtime.local import loopback
-from functions._runtime.local.broker import Broker, Delivery, Subscriber, matches
+from functions._runtime.local.broker import Broker, Subscriber, matches
 from functions._runtime.local.delivery import judge
-from functions._runtime.local.server import Server
 from functions.declaration import subscriptions
-
-Answer = tuple[int, Mapping[str, str], bytes]
-ACKNOWLEDGED: Answer = (204, {}, b"")
-PATIENCE = 5.0
-
-
-@dataclass(frozen=True)
-class Received:
-    """What a subscriber got."""
-
-    event: CloudEvent
-    headers: Mapping[str, str]
-    at: float
-
-
-class World:
-    """A broker behind a server, with subscribers that answer as they are told and remember what they got."""
-
-    def __init__(self, answers: Mapping[str, Callable[[Received], Answer]]) -> None:
-        self.answers = answers
-        self.received: dict[str, list[Received]] = {name: [] for name in answers}
-        self.deliveries: list[Delivery] = []
-        listening = loopback.listen()
-        self.url = loopback.address(listening)
-        self.broker: Broker
-        self.server = Server(listening, self.application, threads=8)
-
-    def application(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        name = environ["PATH_INFO"].removeprefix("/")
-        if name == "broker":
-            return self.broker.ingress(environ, start_response)
-        headers = {
-            key[5:].replace("_", "-").lower(): str(value) for key, value in environ.items() if key[:5] == "HTTP_"
-        }
-        headers["content-type"] = environ.get("CONTENT_TYPE", "")
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        got = Received(read(headers, body), headers, time.monotonic())
-        self.received[name].append(got)
-        status, fields, answer = self.answers[name](got)
-        start_response(f"{status} Whatever", [*fields.items(), ("Content-Length", str(len(answer)))])
-        return [answer]
-
-    def post(self, headers: Mapping[str, str], body: bytes, method: str = "POST") -> urllib3.BaseHTTPResponse:
-        with urllib3.PoolManager() as pool:
-            return pool.request(method, f"{self.url}/broker", headers=dict(headers), body=body, retries=False)
-
-    def send(self, event: CloudEvent) -> None:
-        assert self.post(*write(event)).status == 202
-
-    def types(self, name: str) -> list[str]:
-        return [got.event["type"] for got in self.received[name]]
-
-    def settle(self) -> None:
-        assert self.broker.drain(PATIENCE)
-
-
-Triggers = Mapping[str, Mapping[str, str]]
-
-
-@contextmanager
-def world(
-    triggers: Triggers,
-    sink: Callable[[Received], Answer] | None = None,
-    concurrency: int = 2,
-    timeout: float = PATIENCE,
-    retry: int = 2,
-    backoff: float = 0.01,
-    **answers: Callable[[Received], Answer],
-) -> Iterator[World]:
-    made = World({**answers, **({"sink": sink} if sink else {})})
-    made.broker = Broker(
-        [Subscriber(name, f"{made.url}/{name}", filters, concurrency, timeout) for name, filters in triggers.items()],
-        Subscriber("sink", f"{made.url}/sink") if sink else None,
-        retry=retry,
-        backoff=backoff,
-        tap=made.deliveries.append,
-    )
-    try:
-        yield made
-    finally:
-        made.broker.close()
-        made.server.stop()
-
-
-def acknowledge(_got: Received) -> Answer:
-    return ACKNOWLEDGED
-
-
-def always(status: int, body: bytes = b"", **headers: str) -> Callable[[Received], Answer]:
-    return lambda _got: (status, headers, body)
-
-
-def event(type_: str = "a", data: bytes | None = b'{"n": 1}', **attributes: str) -> CloudEvent:
-    given = {"type": type_, "source": "/tests", "id": str(uuid4()), "datacontenttype": "application/json"}
-    return CloudEvent({**given, **attributes}, data)
-
-
-def failing_first(times: int, status: int) -> Callable[[Received], Answer]:
-    answers = iter([status] * times)
-    return lambda _got: (next(answers, 204), {}, b"")
-
+from tests.broker_world import (
+    ACKNOWLEDGED,
+    PATIENCE,
+    Answer,
+    Received,
+    acknowledge,
+    always,
+    event,
+    failing_first,
+    replying,
+    world,
+)
 
 # Ingress
 
@@ -257,19 +158,11 @@ def test_a_reply_is_an_event_again(encode: Callable[[CloudEvent], tuple[dict[str
 
 
 def test_a_reply_with_202_is_not_routed() -> None:
-    with world({"one": {"type": "a"}, "two": {"type": "b"}}, one=_replying(202), two=acknowledge) as here:
+    with world({"one": {"type": "a"}, "two": {"type": "b"}}, one=replying(202), two=acknowledge) as here:
         here.send(event("a"))
         here.settle()
         assert here.received["two"] == []
         assert here.deliveries[0].answer.outcome == "acknowledged"
-
-
-def _replying(status: int) -> Callable[[Received], Answer]:
-    def reply(_got: Received) -> Answer:
-        headers, body = write(event("b"))
-        return status, headers, body
-
-    return reply
 
 
 def test_a_circle_ends_when_its_ttl_is_used_up() -> None:
@@ -418,7 +311,7 @@ def test_a_sink_that_fails_is_tried_again_and_then_the_event_is_dropped() -> Non
 
 def test_a_reply_of_the_sink_is_not_routed() -> None:
     with world(
-        {"one": {"type": "a"}, "two": {"type": "b"}}, sink=_replying(200), one=always(400), two=acknowledge
+        {"one": {"type": "a"}, "two": {"type": "b"}}, sink=replying(200), one=always(400), two=acknowledge
     ) as here:
         here.send(event())
         here.settle()
@@ -484,87 +377,3 @@ def test_the_declaration_gives_every_trigger_a_subscriber_and_the_sink() -> None
     sink = local.dead_letter_sink("http://x")
     assert sink is not None
     assert sink.url == "http://x/functions/bury"
-
-
-# HttpBroker
-
-
-def test_an_announcement_reaches_the_broker() -> None:
-    with world({"one": {"type": "io.polyglot.asset.registered.v1"}}, one=acknowledge) as here:
-        client = HttpBroker(f"{here.url}/broker", "acme", "ingest")
-        client.announce(Event("asset.registered", UUID(int=7), "1", {"assetkind": "model"}, {"schema": "s"}))
-        client.close()
-        here.settle()
-        (got,) = here.received["one"]
-    assert got.event["source"] == "/tenants/acme/functions/ingest"
-    assert got.event["assetkind"] == "model"
-    assert got.event["subject"] == str(UUID(int=7))
-
-
-def test_an_announcement_that_is_not_taken_is_an_error() -> None:
-    client = HttpBroker(f"http://127.0.0.1:{loopback.free_port()}/broker", "acme", "ingest", retries=1)
-    with pytest.raises(Unavailable, match="not announced"):
-        client.announce(Event("asset.registered", UUID(int=7), "1"))
-    client.close()
-
-
-@pytest.mark.parametrize(("status", "attempts"), [(503, 3), (400, 1), (302, 1)])
-def test_an_announcement_is_repeated_where_that_may_help(status: int, attempts: int) -> None:
-    with world({}, one=always(status, b"sorry")) as here:
-        client = HttpBroker(f"{here.url}/one", "acme", "ingest", retries=2)
-        with pytest.raises(Unavailable, match=f"{status}.*sorry"):
-            client.announce(Event("asset.registered", UUID(int=7), "1"))
-        client.close()
-        assert len(here.received["one"]) == attempts
-
-
-# Events over HTTP
-
-names = st.from_regex(r"[a-z]{1,8}(\.[a-z]{1,8}){0,2}", fullmatch=True)
-attributes = st.dictionaries(st.sampled_from(["assetkind", "framework", "claim"]), st.text(min_size=1))
-documents = st.dictionaries(st.text(), st.integers() | st.text() | st.none())
-
-
-@given(st.builds(Event, names, st.uuids(), st.uuids().map(str), attributes, documents))
-def test_an_event_comes_back_from_http_as_it_went(sent: Event) -> None:
-    headers, body = to_http(sent, "/tenants/acme/functions/ingest")
-    assert all(value.isascii() and value.isprintable() and " " not in value for value in headers.values())
-    assert from_http(headers, body).event == sent
-    assert from_http(*write_structured(read(headers, body))).event == sent
-
-
-def test_a_foreign_event_is_kept_as_it_is() -> None:
-    headers = {
-        "Ce-Specversion": "1.0",
-        "Ce-Type": "com.amazonaws.s3:ObjectCreated:Put",
-        "Ce-Source": "ceph:s3.zone.bucket",
-        "Ce-Id": "1",
-        "Ce-Subject": "inbox/dataset/a%20b/asset.json",
-        "Content-Type": "application/json",
-    }
-    got = from_http(headers, b'{"s3": {}}')
-    assert (got.name, got.subject, got.data) == (None, "inbox/dataset/a b/asset.json", {"s3": {}})
-    with pytest.raises(RejectedRequest, match=r"com\.amazonaws"):
-        _ = got.event
-
-
-def test_an_unknown_event_of_ours_is_kept() -> None:
-    headers, body = to_http(Event("something.new", UUID(int=1), "1"), "/s")
-    assert from_http(headers, body).name == "something.new"
-
-
-@pytest.mark.parametrize(
-    ("change", "body"),
-    [({"ce-subject": "not-a-uuid"}, b"{}"), ({"ce-subject": ""}, b"{}"), ({}, b"{"), ({}, b"[1]")],
-)
-def test_an_event_of_ours_with_a_wrong_shape_is_refused(change: Mapping[str, str], body: bytes) -> None:
-    headers, _ = to_http(Event("asset.registered", UUID(int=1), "1"), "/s")
-    with pytest.raises(RejectedRequest):
-        _ = from_http({**headers, **change}, body).event
-
-
-def test_binary_data_and_no_data_pass() -> None:
-    for data in (b"\x00\xff", None):
-        bare = CloudEvent({"type": "t", "source": "s", "id": "i"}, data)
-        assert read(*write(bare)).get_data() == data
-        assert read(*cloudevents.write_structured(bare)).get_data() == data

@@ -21,8 +21,8 @@ def document() -> dict[str, Any]:
     """What ``torch.export.save`` writes for one operator, as PyTorch 2.13 writes it."""
     size = {"as_expr": {"expr_str": "Symbol('s77', positive=True, integer=True)", "hint": {"as_int": 2}}}
     tensor = {
-        "dtype": 7, "sizes": [size, {"as_int": 4}], "requires_grad": False, "storage_offset": {"as_int": 0}, "layout": 7,
-        "device": {"type": "cpu", "index": None}, "strides": [{"as_int": 4}, {"as_int": 1}],
+        "dtype": 7, "sizes": [size, {"as_int": 4}], "requires_grad": False, "layout": 7,
+        "storage_offset": {"as_int": 0}, "device": {"type": "cpu", "index": None}, "strides": [{"as_int": 4}, {"as_int": 1}],
     }  # fmt: skip
     node = {
         "target": "torch.ops.aten.relu.default",
@@ -123,7 +123,8 @@ def test_sizes_that_are_arithmetic_pass(size: str) -> None:
     [
         "__import__('os').system('true')", "Symbol.__class__", "exec('x')", "(lambda: 1)()", "Symbol(exec('x'))",
         "[s0 for s0 in (1,)]", "Symbol('s0').func", "Symbol('a b')", "getattr(s0, 'x')", "s0[0]", "Symbol", "s0; s1",
-        "f'{s0}'", "Integer(" * 60 + "1" + ")" * 60 + ".x", "1" * 5000, "*s0", "Lambda(s0, s0)", "eval", "s0 if s1 else s2",
+        "f'{s0}'", "Integer(" * 60 + "1" + ")" * 60 + ".x", "1" * 5000, "*s0", "Lambda(s0, s0)", "eval",
+        "s0 if s1 else s2",
     ],
 )  # fmt: skip
 def test_sizes_that_are_anything_else_are_refused(size: str) -> None:
@@ -184,9 +185,11 @@ def use_object(changed: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [rename_node, rename_value, rename_key, rename_argument, rename_keyword, rename_weight, rename_graph]
-    + [use_class, use_enum, use_object],
-)
+    [
+        rename_node, rename_value, rename_key, rename_argument, rename_keyword, rename_weight, rename_graph, use_class,
+        use_enum, use_object,
+    ],
+)  # fmt: skip
 def test_a_name_that_is_code_or_a_class_is_refused(change: Callable[[dict[str, Any]], None]) -> None:
     changed = document()
     change(changed)

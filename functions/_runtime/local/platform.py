@@ -232,7 +232,7 @@ class Platform:
 
         def run() -> None:
             while not self._over.wait(_GLANCE):
-                if not part.alive:
+                if not part.alive and not self._over.is_set():
                     self._say(f"Stopping: {part.failure()}")
                     self._status = PART_DIED
                     self._over.set()
