@@ -1,21 +1,16 @@
-"""Operating: ``reconcile``, and what starts and prepares a platform (``functions._cli.platform``)."""
+"""Operating: ``reconcile``, and the commands of ``platform``, ``ledger`` and ``doctor`` beside it."""
 
 import argparse
-import importlib
-import importlib.util
 
-from functions._cli import options
+from functions._cli import doctor, ledger, options, platform
 from functions._cli.failures import YES
 from functions._cli.output import result
-
-PLATFORM = "functions._cli.platform"
 
 
 def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
     """Add these commands."""
-    # By name, since the client alone is of use without the parts that a platform is made of.
-    if importlib.util.find_spec(PLATFORM):
-        importlib.import_module(PLATFORM).add(subparsers)
+    for part in (platform, ledger, doctor):
+        part.add(subparsers)
     parser = options.command(
         subparsers, "reconcile", "find missing steps and drive them on", reconcile, ["polyglot reconcile --all"]
     )

@@ -5,6 +5,7 @@ Whoever digested the bytes signs; whoever carries the transaction signs nothing
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -107,16 +108,30 @@ def decode(data: bytes) -> Authorization:
             raise RejectedContent(f"expected an authorization of schema {SCHEMA}, found {document['schema']!r}")
         fields = document["message"]
         message = Message(document["type"], {name: fields[name] for name, _ in TYPES[document["type"]]})
-        return Authorization(
+        found = Authorization(
             message,
-            document["role"],
-            document["account"],
+            str(document["role"]),
+            str(document["account"]),
             int(document["domain"]["chainId"]),
-            document["domain"]["verifyingContract"],
-            document["signature"],
+            str(document["domain"]["verifyingContract"]),
+            str(document["signature"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+        if not _is_well_formed(found):
+            raise ValueError("a field has not the form of its type")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RejectedContent(f"not an authorization: {error!r}") from error
+    return found
+
+
+def _is_well_formed(one: Authorization) -> bool:
+    """Whether every field fits its type on the ledger, so that what is carried can be encoded."""
+    lengths = {"bytes16": 16, "bytes32": 32}
+    fits = [
+        len(value) == lengths[kind] if isinstance(value, bytes) else isinstance(value, list) or value in range(256)
+        for (_, kind), value in zip(TYPES[one.message.type], one.message.values(), strict=True)
+    ]
+    hexes = re.fullmatch(r"0x[0-9a-fA-F]{130}", one.signature) and re.fullmatch(r"0x[0-9a-fA-F]{40}", one.contract)
+    return all(fits) and bool(hexes)
 
 
 def registration(

@@ -170,6 +170,9 @@ def _archive(stream: BinaryIO, file: ModelFile) -> tuple[str, str] | None:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > _RATIO_BOUND * file.size + 2**20:
             raise RejectedContent("it unpacks to far more than its own size: this is a zip bomb")
+        # An archive inside a cut-off one would otherwise be taken for it.
+        if any(entry.header_offset == 0 for entry in entries) is not bool(entries):
+            raise RejectedContent("it is cut off, or something was put before it: save the model again")
         names = {entry.filename for entry in entries}
         if len(names) != len(entries):
             raise RejectedContent("two of its entries have the same name: save the model again")

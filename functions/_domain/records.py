@@ -1,6 +1,7 @@
 """Records: deterministic documents, written once; an equal second write is success, a different one an error."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -9,10 +10,12 @@ from functions._domain import paths
 from functions._domain.assets import RECORD_SCHEMA, Kind
 from functions._domain.authorizations import Authorization, decode
 from functions._domain.digests import canonical, digest_of
-from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown
+from functions._domain.errors import Rejected, RejectedConflict, RejectedContent, RejectedUnknown
 from functions._domain.ports import Storage
 
+log = logging.getLogger(__name__)
 Document = Mapping[str, Any]
+_ALWAYS = {"id", "kind", "name", "owner", "parents", "inventory"}
 
 
 def write(storage: Storage, key: str, data: bytes) -> None:
@@ -48,8 +51,16 @@ def parse(data: bytes, key: str, schema: str) -> Document:
 
 
 def of_asset(storage: Storage, asset: UUID) -> Document | None:
-    """An asset's record, or None where it is not sealed."""
-    return read(storage, paths.record_key(asset), RECORD_SCHEMA)
+    """An asset's record, or None where it is not sealed.
+
+    Raises:
+        RejectedContent: what stands there is not this asset's record.
+    """
+    key = paths.record_key(asset)
+    record = read(storage, key, RECORD_SCHEMA)
+    if record is not None and (record.get("id") != str(asset) or not record.keys() >= _ALWAYS):
+        raise RejectedContent(f"{key} is not the record of {asset}: run `polyglot verify {asset}`")
+    return record
 
 
 def required(storage: Storage, asset: UUID, kind: Kind | None = None) -> Document:
@@ -68,12 +79,16 @@ def required(storage: Storage, asset: UUID, kind: Kind | None = None) -> Documen
 
 
 def authorizations(storage: Storage, asset: UUID) -> Iterator[Authorization]:
-    """An asset's stored authorizations, the registration first."""
+    """An asset's stored authorizations, the registration first; what else lies there is passed over."""
     found = []
     for entry in storage.list(paths.authorizations_prefix(asset)):
-        data = storage.read(entry.key)
-        if data is not None:
-            found.append(decode(data))
+        try:
+            one = decode(storage.read(entry.key) or b"")
+        except Rejected as error:
+            log.warning("%s: %s", entry.key, error)
+            continue
+        if one.message.subject == asset:
+            found.append(one)
     order = ["Registration", "Evidence", "Revocation"]
     yield from sorted(found, key=lambda one: order.index(one.message.type))
 

@@ -4,7 +4,6 @@ An event that got lost, a function that was killed, a broker that gave up: all l
 stands in ``open/`` and has not moved. Gaps between announcements of one chain grow with the time it has stood still.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from uuid import UUID
 from functions._domain import intake, paths, records
 from functions._domain.errors import RejectedContent, RejectedUnknown
 from functions._domain.events import Event, announce
-from functions._domain.ports import Entry, Ports
+from functions._domain.ports import Entry, Ports, Storage
 from functions._domain.progress import Progress
 
 PERIOD = 10
@@ -48,13 +47,13 @@ def sweep(ports: Ports, everything: bool = False) -> Iterator[Swept]:
     yield from _inbox(ports, cause)
     if everything:
         for name in ports.storage.folders(paths.ASSETS):
-            yield _carried(ports, UUID(name), cause)
+            yield _carried(ports, name, cause)
 
 
 def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
-    _, _, identifier = entry.key.split("/")
     progress = Progress(ports.storage, ports.ledger, cause)
     try:
+        _, _, identifier = entry.key.split("/")
         steps = list(progress.chain(intake.load(ports.storage, UUID(identifier))))
     except (RejectedUnknown, RejectedContent, ValueError):
         return Swept(entry.key)  # not ours to mend: left for a person to see
@@ -67,25 +66,34 @@ def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
 
 
 def _inbox(ports: Ports, cause: str) -> Iterator[Swept]:
-    seen = set()
-    for entry in ports.storage.list(paths.INBOX):
-        parts = entry.key.split("/")
-        if len(parts) != 4 or parts[3] != "asset.json" or tuple(parts[1:3]) in seen:
-            continue
-        seen.add(tuple(parts[1:3]))
+    for key in _waiting(ports.storage):
         # An inbox upload has no asset yet: its subject is a UUID made of its key, and ``key`` says where to look.
-        subject = intake.inbox_subject(ports.tenant, entry.key)
-        yield Swept(entry.key, announce("asset.submitted", subject, cause, {"key": entry.key}))
+        subject = intake.inbox_subject(ports.tenant, key)
+        yield Swept(key, announce("asset.submitted", subject, cause, {"key": key}))
 
 
-def _carried(ports: Ports, asset: UUID, cause: str) -> Swept:
-    key = paths.asset_prefix(asset)
+def _waiting(storage: Storage) -> Iterator[str]:
+    """Every ``asset.json`` of the inbox that was not refused since it was written."""
+    written: dict[str, Entry] = {}
+    for entry in storage.list(paths.INBOX):
+        folder, _, name = entry.key.rpartition("/")
+        if folder.count("/") == 2 and name in ("asset.json", "rejected.json"):
+            written[entry.key] = entry
+    for key, entry in written.items():
+        refusal = written.get(key.removesuffix("asset.json") + "rejected.json")
+        if key.endswith("/asset.json") and (refusal is None or refusal.modified < entry.modified):
+            yield key
+
+
+def _carried(ports: Ports, name: str, cause: str) -> Swept:
+    key = f"{paths.ASSETS}{name}/"
     try:
+        asset = UUID(name)
         record = records.of_asset(ports.storage, asset)
         for one in records.authorizations(ports.storage, asset):
             if not ports.ledger.is_recorded(one.message):
                 kind = str(record["kind"]) if record else ""
                 return Swept(key, announce("asset.registered", asset, cause, assetkind=kind))
-    except (RejectedContent, json.JSONDecodeError):
-        return Swept(key)
+    except (RejectedContent, ValueError):
+        return Swept(key)  # damaged, or no asset's folder: for `verify` to say
     return Swept(key)

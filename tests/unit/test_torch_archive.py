@@ -22,7 +22,8 @@ def document() -> dict[str, Any]:
     size = {"as_expr": {"expr_str": "Symbol('s77', positive=True, integer=True)", "hint": {"as_int": 2}}}
     tensor = {
         "dtype": 7, "sizes": [size, {"as_int": 4}], "requires_grad": False, "layout": 7,
-        "storage_offset": {"as_int": 0}, "device": {"type": "cpu", "index": None}, "strides": [{"as_int": 4}, {"as_int": 1}],
+        "storage_offset": {"as_int": 0}, "device": {"type": "cpu", "index": None},
+        "strides": [{"as_int": 4}, {"as_int": 1}],
     }  # fmt: skip
     node = {
         "target": "torch.ops.aten.relu.default",

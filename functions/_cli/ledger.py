@@ -1,0 +1,93 @@
+"""`polyglot ledger`: the admin's commands. They speak to the EVM node, and run where the tenant's admin key is."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from functions._cli import options
+from functions._cli.failures import YES
+from functions._cli.output import result, say
+from functions._domain.errors import RejectedRequest
+
+ROLES = ("registrar", "trainer", "translator", "verifier")
+
+
+def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
+    """Add the commands."""
+    ledger = options.group(subparsers, "ledger", "the tenant's ledger contracts")
+    init = _command(
+        ledger, "init", "deploy what is missing of the platform's contracts; prints the ledger's address", run_init,
+        ["polyglot ledger init --rpc http://127.0.0.1:8545 --keys ./admin"],
+    )  # fmt: skip
+    init.add_argument("--keys", required=True, type=Path, metavar="DIR", help="holds the admin key; made if missing")
+    appoint = _command(
+        ledger, "appoint", "let a role's two keys act: its ledger account and its statement key", run_appoint,
+        ["polyglot ledger appoint verifier --account 0x… --statement-key verifier.pem --keys ./admin"],
+    )  # fmt: skip
+    appoint.add_argument("role", choices=ROLES)
+    appoint.add_argument("--account", required=True, help="the role's account")
+    appoint.add_argument("--statement-key", required=True, type=Path, metavar="PEM", help="its P-256 public key")
+    appoint.add_argument("--keys", required=True, type=Path, metavar="DIR", help="holds the admin key")
+    trust = _command(
+        ledger, "trust", "write what somebody who checks evidence has to trust", run_trust,
+        ["polyglot ledger trust -o trust.json"],
+    )  # fmt: skip
+    trust.add_argument("-o", dest="output", type=Path, metavar="FILE", help="instead of stdout")
+
+
+def _command(
+    group: "options.Subparsers[argparse.ArgumentParser]", name: str, summary: str, run: options.Run, examples: list[str]
+) -> argparse.ArgumentParser:
+    parser = options.command(group, name, summary, run, examples)
+    parser.add_argument("--rpc", metavar="URL", help="the EVM node (default: POLYGLOT_RPC_URL)")
+    parser.add_argument("--ledger", metavar="ADDRESS", help="the AssetLedger (default: POLYGLOT_LEDGER)")
+    return parser
+
+
+def _given(value: str | None, setting: str) -> str:
+    found = value or os.environ.get(setting, "")
+    if not found:
+        raise RejectedRequest(f"{setting} is not set: pass it as an option, or source the platform's env file")
+    return found
+
+
+def run_init(args: argparse.Namespace) -> int:
+    """Deploy what is missing of the contracts."""
+    from functions._backends import keys
+    from functions._backends.ethereum_admin import LedgerAdmin
+
+    found = LedgerAdmin(_given(args.rpc, "POLYGLOT_RPC_URL"), keys.create_admin(args.keys)).initialize()
+    say(f"evidence log {found.evidence_log} on chain {found.chain_id}")
+    document = {"chain_id": found.chain_id, "ledger": found.ledger, "evidence_log": found.evidence_log}
+    result(args, found.ledger, document)
+    return YES
+
+
+def run_appoint(args: argparse.Namespace) -> int:
+    """Grant a role."""
+    from functions._backends import keys
+    from functions._backends.ethereum_admin import LedgerAdmin
+
+    if not (args.keys / "admin.ledger.key").exists():
+        raise RejectedRequest(f"{args.keys} holds no admin.ledger.key: `polyglot ledger init` makes one")
+    admin = LedgerAdmin(_given(args.rpc, "POLYGLOT_RPC_URL"), keys.create_admin(args.keys))
+    digest = keys.key_digest(args.statement_key.read_text())
+    new = admin.appoint(_given(args.ledger, "POLYGLOT_LEDGER"), args.role, args.account, digest)
+    say(f"{args.account} {'is' if new else 'was already'} {args.role}, with statement key {digest}")
+    result(args, args.account, {"role": args.role, "account": args.account, "signing_key_digest": digest, "new": new})
+    return YES
+
+
+def run_trust(args: argparse.Namespace) -> int:
+    """Write the anchor: chain, contracts with the digests of their code, the history of roles, the latest block."""
+    from functions._backends.ethereum_admin import anchor
+
+    document = anchor(_given(args.rpc, "POLYGLOT_RPC_URL"), _given(args.ledger, "POLYGLOT_LEDGER"))
+    text = json.dumps(document, indent=2)
+    if args.output:
+        args.output.write_text(text + "\n")
+        say(f"wrote {args.output}: hand it over on another way than the evidence itself")
+    else:
+        result(args, text, document)
+    return YES
