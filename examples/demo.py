@@ -32,19 +32,26 @@ class Story:
         print(f"\n── {title} " + "─" * max(0, 72 - len(title)), flush=True)
 
     def tell(self, label: str, value: object) -> None:
-        print(f"   {label:<22}{value}", flush=True)
+        print(f"   {label:<25} {value}", flush=True)
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Shows a polyglot command, runs it, and returns what it printed."""
         print(f"   $ polyglot {' '.join(arguments)}", flush=True)
-        ended = self.quietly(*arguments)
-        if ended.returncode != expect:
-            raise SystemExit(f"{ended.stderr}\nexpected exit status {expect}, found {ended.returncode}")
-        return ended.stdout.strip()
+        process = subprocess.Popen(
+            self.command(*arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stderr or ():
+            print(f"     {line}", end="", flush=True)
+        out = process.communicate()[0]
+        if process.returncode != expect:
+            raise SystemExit(f"expected exit status {expect}, found {process.returncode}")
+        return out.strip()
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "functions", *arguments]
 
     def quietly(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "functions", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(self.command(*arguments), env=self.environment, capture_output=True, text=True, check=False)
 
     def show(self, asset: str) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(self.quietly("show", asset, "--json").stdout)
@@ -56,8 +63,7 @@ def platform(story: Story) -> "subprocess.Popen[bytes]":
     story.chapter("A platform on this machine: EVM node, object store, broker, trainer, ten functions")
     print(f"   $ polyglot up --data {story.data}", flush=True)
     began = time.monotonic()
-    command = [sys.executable, "-m", "functions", "up", "--data", str(story.data)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(story.command("up", "--data", str(story.data)), stderr=subprocess.PIPE, start_new_session=True)
     env = story.data / "env"
     while not env.exists():
         if process.poll() is not None:
@@ -120,12 +126,14 @@ def play(story: Story, example: str) -> None:
 
 
 def tell_equivalence(story: Story, trained: dict[str, Any], translation: dict[str, Any], metric: str) -> None:
-    figures = translation["figures"]
-    worst = max(one["max_abs"] for one in figures["figures"].values())
+    measured = translation["equivalence"]
+    worst = max(one["max_abs"] for one in measured["figures"].values())
     story.tell(f"{metric} of training", trained["metrics"][metric])
-    task = figures["task_metric"]
-    if task:
-        story.tell(f"{task['name']} on samples", f"{task['before']} before, {task['after']} after translation")
+    task = measured["metric"]
+    story.tell(
+        f"{task['name']} on {task['rows']} samples",
+        f"{task['source']:.6g} before, {task['onnx']:.6g} after translation",
+    )
     story.tell("verdict", f"{translation['verdict']}: outputs differ by at most {worst:.2g}")
 
 

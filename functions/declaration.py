@@ -166,6 +166,7 @@ FUNCTIONS: tuple[Function, ...] = (
             "translation.requested",
             "verification.requested",
             "cancellation.requested",
+            "asset.registered",
             "contract.deployed",
         ),
         extra=None,

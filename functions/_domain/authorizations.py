@@ -125,13 +125,20 @@ def decode(data: bytes) -> Authorization:
 
 def _is_well_formed(one: Authorization) -> bool:
     """Whether every field fits its type on the ledger, so that what is carried can be encoded."""
-    lengths = {"bytes16": 16, "bytes32": 32}
-    fits = [
-        len(value) == lengths[kind] if isinstance(value, bytes) else isinstance(value, list) or value in range(256)
-        for (_, kind), value in zip(TYPES[one.message.type], one.message.values(), strict=True)
-    ]
+    pairs = zip(TYPES[one.message.type], one.message.values(), strict=True)
+    fits = [_fits(kind, value) for (_, kind), value in pairs]
     hexes = re.fullmatch(r"0x[0-9a-fA-F]{130}", one.signature) and re.fullmatch(r"0x[0-9a-fA-F]{40}", one.contract)
     return all(fits) and bool(hexes)
+
+
+def _fits(kind: str, value: object) -> bool:
+    match kind:
+        case "uint8":
+            return type(value) is int and 0 <= value < 256
+        case "bytes16[]":
+            return isinstance(value, list)
+        case _:
+            return isinstance(value, bytes) and len(value) == int(kind.removeprefix("bytes"))
 
 
 def registration(

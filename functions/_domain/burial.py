@@ -36,7 +36,7 @@ def _place(storage: Storage, event: Event) -> Place | None:
             return (subject, "train", attempt) if records.of_asset(storage, model) else None
         case "contract.deployed" | "cancellation.requested" | "translation.requested" if view.has_record:
             return _made_from(storage, event, view)
-        case "verification.requested" if view.has_record:
+        case "verification.requested" if known:
             request = intake.load(storage, UUID(str(event.data.get("request"))))
             return (subject, f"verify-{request.id}", 1) if request.asset == subject else None
         case _:
@@ -65,6 +65,8 @@ def bury(ports: Ports, event: Event) -> None:
     """Mark a dead letter's step ``exhausted`` unless it has ended; keep what speaks of nothing known."""
     place = place_of(ports.storage, event)
     error = {name: event.attributes.get(f"knativeerror{name}", "") for name in ("dest", "code", "data")}
+    if place is None and _is_refused_inbox(ports.storage, event):
+        return
     if place is None:
         letter = {
             "schema": "polyglot/dead-letter/v1",
@@ -80,6 +82,12 @@ def bury(ports: Ports, event: Event) -> None:
     if journal.view(ports.storage, asset).outcome(step, attempt) not in journal.ENDED:
         reason = f"given up for now after many tries ({error['code']} {error['data']}); it is tried again later"
         journal.mark(ports.storage, asset, step, attempt, "exhausted", ports.now(), reason=reason, event=event.id)
+
+
+def _is_refused_inbox(storage: Storage, event: Event) -> bool:
+    """Whether the event is about an inbox folder that holds the reason why it was refused."""
+    key = event.data.get("key")
+    return isinstance(key, str) and storage.stat(paths.refusal_key(key)) is not None
 
 
 def _safe(name: str) -> str:

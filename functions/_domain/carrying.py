@@ -3,12 +3,14 @@
 from uuid import UUID
 
 from functions._domain import records
+from functions._domain.digests import digest_of
 from functions._domain.errors import RejectedConflict
+from functions._domain.paths import evidence_prefix
 from functions._domain.ports import Ports
 
 
-def carry(ports: Ports, asset: UUID) -> None:
-    """Carry what the ledger does not have yet. Done already is success.
+def carry(ports: Ports, asset: UUID, within: frozenset[UUID] = frozenset()) -> None:
+    """Carry what the ledger does not have yet. Done already is success; ``within`` are the descendants it is for.
 
     Raises:
         RejectedConflict: the ledger refuses for ever; what could be carried was.
@@ -18,14 +20,23 @@ def carry(ports: Ports, asset: UUID) -> None:
     for one in records.authorizations(ports.storage, asset):
         if ports.ledger.is_recorded(one.message):
             continue
-        for parent in one.message.fields.get("parents", ()):  # type: ignore[attr-defined]
-            if ports.ledger.find(UUID(parent)) is None:
-                carry(ports, UUID(parent))
+        parents = {UUID(parent) for parent in one.message.fields.get("parents", ())}  # type: ignore[attr-defined]
         try:
+            for parent in parents - within - {asset}:
+                if ports.ledger.find(parent) is None:
+                    carry(ports, parent, within | {asset})
             ports.ledger.carry(one)
         except RejectedConflict as error:  # a forged object must not stop the genuine one beside it
             refusals.append(error)
-    if refusals and not all(
-        ports.ledger.is_recorded(one.message) for one in records.authorizations(ports.storage, asset)
-    ):
+    if refusals and not _stands(ports, asset):
         raise refusals[0]
+
+
+def _stands(ports: Ports, asset: UUID) -> bool:
+    """Whether the ledger has the asset and every statement that is kept of it, so that a refusal was of a forgery."""
+    if ports.ledger.find(asset) is None:
+        return False
+    kept = {entry.key: ports.storage.read(entry.key) or b"" for entry in ports.storage.list(evidence_prefix(asset))}
+    digests = {digest_of(envelope) for envelope in kept.values()}
+    asked = [one.message for one in records.authorizations(ports.storage, asset) if one.message.type == "Evidence"]
+    return all(ports.ledger.is_recorded(one) for one in asked if one.fields["statementDigest"] in digests)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from functions._domain import intake, journal, paths, records, requests
 from functions._domain.assets import Kind
@@ -17,7 +17,9 @@ from functions._domain.ports import Ports, Storage
 from functions._domain.sealing import Draft, Expected, digested, is_sealed_by, seal
 from functions._domain.training import inspect
 
-OWNER_OF_INBOX = "inbox"
+_NAME = TypeAdapter[str](requests.Name)
+OURS = frozenset({"asset.json", "rejected.json", "receipt.json"})
+"""What is no file of the asset in an inbox folder."""
 
 
 def ingest(ports: Ports, request: Request) -> Kind:
@@ -30,7 +32,7 @@ def ingest(ports: Ports, request: Request) -> Kind:
     """
     kind = {"datasets": Kind.DATASET, "models": Kind.MODEL, "trained-models": Kind.TRAINED_MODEL}.get(request.route)
     kind = kind or Kind(request.body["kind"])
-    if not is_sealed_by(ports.storage, request.asset, ports.signer.account):
+    if not is_sealed_by(ports.storage, ports.signer, request.asset):
         draft, expected = _DRAFTS[kind](ports, request)
         seal(ports.storage, ports.signer, draft, expected)
     return kind
@@ -141,7 +143,7 @@ def take_inbox(ports: Ports, key: str) -> Request | None:
             return None
     stamp = journal.stamp(ports.now())
     request = known or intake.store(
-        ports.storage, Request(identifier, "inbox", ports.tenant, OWNER_OF_INBOX, stamp, identifier, body)
+        ports.storage, Request(identifier, "inbox", ports.tenant, ports.tenant, stamp, identifier, body)
     )
     intake.open_chain(ports.storage, request)
     ports.storage.create(paths.name_key(kind, body["name"], identifier), b"")
@@ -161,20 +163,25 @@ def _inbox_body(kind: str, name: str, data: bytes) -> Mapping[str, Any]:
             f"inbox/{kind}/ is not a place to register from: use inbox/dataset/ or inbox/trained-model/"
         )
     try:
-        body = models[kind].model_validate_json(data).model_dump(mode="json")
+        body = models[kind].model_validate_json(data)
+        body = body.model_copy(update={"name": body.name or _NAME.validate_python(name)})  # type: ignore[attr-defined]
     except ValidationError as error:
-        raise RejectedContent(f"asset.json is not understood: {error}") from error
-    clash = paths.clashing_paths(one["path"] for one in body["files"])
+        raise RejectedContent(f"asset.json is not understood: {requests.readable(error)}") from error
+    document = body.model_dump(mode="json")
+    listed = [one["path"] for one in document["files"]]
+    clash = paths.clashing_paths(listed)
     if clash:
         raise RejectedContent(f"{clash[0]!r} and {clash[1]!r} cannot both be files everywhere: rename one")
-    return {**body, "kind": kind, "name": body["name"] or name}
+    if OURS & set(listed):
+        raise RejectedContent(f"{min(OURS & set(listed))} is a name of the inbox itself: rename the file")
+    return {**document, "kind": kind}
 
 
 def empty_inbox(ports: Ports, key: str, request: Request) -> None:
     """Remove an inbox folder whose asset is sealed, ``asset.json`` last; ``receipt.json`` tells the asset's UUID."""
     folder = key.removesuffix("asset.json")
     receipt = {"schema": "polyglot/receipt/v1", "asset": str(request.asset), "sealed": True}
-    ports.storage.delete(f"{folder}rejected.json")
+    ports.storage.delete(paths.refusal_key(key))
     ports.storage.delete(f"{folder}receipt.json")
     ports.storage.create(f"{folder}receipt.json", canonical(receipt))
     for one in request.body["files"]:
@@ -184,7 +191,7 @@ def empty_inbox(ports: Ports, key: str, request: Request) -> None:
 
 def reject_inbox(ports: Ports, key: str, reason: str) -> None:
     """Say beside an ``asset.json`` why it was not taken; a newer one is looked at again."""
-    name = f"{key.removesuffix('asset.json')}rejected.json"
+    name = paths.refusal_key(key)
     ports.storage.delete(name)
     ports.storage.create(name, canonical({"schema": "polyglot/receipt/v1", "reason": reason}))
 

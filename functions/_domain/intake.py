@@ -135,13 +135,8 @@ def submission_key(upload: UUID) -> str:
     return f"requests/{upload}/submitted.json"
 
 
-def claim_upload(storage: Storage, principal: Principal, upload: UUID, kind: str, route: str, request: UUID) -> None:
-    """Bind an upload to one registration.
-
-    Raises:
-        RejectedUnknown: no such upload.
-        RejectedConflict: opened for another kind, or registered by another request.
-    """
+def require_claimable(storage: Storage, principal: Principal, upload: UUID, kind: str, route: str) -> None:
+    """Raises where an upload cannot be registered so: unknown, somebody else's, of another kind, or without files."""
     opened = find(storage, upload)
     if opened is None or opened.route != "uploads":
         raise RejectedUnknown(f"there is no upload {upload}: open one with POST /v1/uploads")
@@ -152,6 +147,10 @@ def claim_upload(storage: Storage, principal: Principal, upload: UUID, kind: str
         raise RejectedConflict(
             f"upload {upload} has no files: announce them with POST /v1/uploads/{upload}/files first"
         )
+
+
+def claim_upload(storage: Storage, upload: UUID, request: UUID) -> None:
+    """Bind an upload to one registration. Raises RejectedConflict where another request registered it."""
     data = canonical({"schema": SCHEMA, "request": str(request)})
     if not storage.create(submission_key(upload), data) and storage.read(submission_key(upload)) != data:
         raise RejectedConflict(f"upload {upload} was registered already by another request: open a new upload")

@@ -97,6 +97,16 @@ def evidence_key(asset: UUID, claim: str, request: str) -> str:
     return f"assets/{asset}/evidence/{claim}.{request}.json"
 
 
+def refusal_key(asset_json: str) -> str:
+    """Beside an ``asset.json`` of the inbox, why it was not taken."""
+    return f"{asset_json.removesuffix('asset.json')}rejected.json"
+
+
+def evidence_prefix(asset: UUID) -> str:
+    """An asset's evidence."""
+    return f"assets/{asset}/evidence/"
+
+
 def run_prefix(asset: UUID, execution: str = "") -> str:
     """Staged results of one execution, or of all."""
     return f"runs/{asset}/{execution}/" if execution else f"runs/{asset}/"
@@ -117,8 +127,8 @@ def name_key(kind: str, name: str, asset: UUID) -> str:
     return f"index/name/{kind}/{name}/{asset}"
 
 
-def child_key(parent: UUID, child: UUID) -> str:
-    """The index of descendants."""
+def child_key(parent: UUID, child: UUID | str = "") -> str:
+    """The index of descendants; without a child, their prefix."""
     return f"index/parent/{parent}/{child}"
 
 

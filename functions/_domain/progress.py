@@ -107,7 +107,7 @@ class Progress:
         record = records.of_asset(self._storage, trained) or {}
         filters = {"framework": record.get("framework", ""), "accelerator": record.get("accelerator", "none")}
         event = (
-            self._event("contract.deployed", trained, assetkind=Kind.TRAINED_MODEL, **filters)
+            self._event("asset.registered", trained, assetkind=Kind.TRAINED_MODEL)  # `deploy` knows who translates
             if request is None
             else self._event("translation.requested", trained, request=str(request.id), **filters)
         )
@@ -139,10 +139,8 @@ class Progress:
         if self.contract(asset) is None:
             return False
         claim = CLAIM_OF.get(kind)
-        for entry in self._storage.list(f"{paths.asset_prefix(asset)}evidence/{claim}.") if claim else ():
-            if not self.is_evidence_recorded(asset, str(claim), self._storage.read(entry.key) or b""):
-                return False
-        return True
+        envelope = self._storage.read(paths.evidence_key(asset, claim, str(asset))) if claim else None
+        return claim is None or envelope is None or self.is_evidence_recorded(asset, claim, envelope)
 
     def contract(self, asset: UUID) -> Contract | None:
         """What the ledger says of an asset."""

@@ -1,12 +1,13 @@
 """Reading: what the HTTP interface answers, put together from storage, ledger and engine; nothing here writes."""
 
+import re
 from collections.abc import Sequence
 from uuid import UUID
 
 from functions._domain import answers, intake, journal, lineage, paths, records, training
 from functions._domain.assets import Kind
 from functions._domain.calls import Call, Redirect
-from functions._domain.errors import RejectedContent, RejectedUnknown, Unavailable
+from functions._domain.errors import RejectedContent, RejectedRequest, RejectedUnknown, Unavailable
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.ports import Contract, Ledger, Ports
 from functions._domain.progress import Progress, Step, chain_of_asset
@@ -18,6 +19,8 @@ NEXT = {
     "translate": "the trained model is there (`polyglot pull {id} DIR`); `polyglot retry {id}` tries again",
     "deploy": "the operator reads the reason, mends the ledger's roles, and runs `polyglot retry {id}`",
 }
+
+_INDEXED = re.compile(r"index/name/[^/]+/(?P<name>[^/]+)/(?P<asset>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 def _progress(ports: Ports, cause: UUID) -> Progress:
@@ -131,13 +134,13 @@ def _claim(ports: Ports, request: intake.Request, claim: str) -> answers.ClaimAn
 
 def list_assets(call: Call, ports: Ports) -> answers.AssetList:
     """All assets, oldest first."""
-    kinds = [call.query["kind"]] if call.query.get("kind") else [kind.value for kind in Kind]
     found = []
-    for kind in kinds:
+    for kind in _kinds(call.query.get("kind")):
         prefix = f"index/name/{kind}/{call.query['name'] + '/' if call.query.get('name') else ''}"
         for entry in ports.storage.list(prefix):
-            *_, name, asset = entry.key.split("/")
-            found.append((entry.modified, asset, kind, name))
+            match = _INDEXED.fullmatch(entry.key)
+            if match and (not call.query.get("name") or match["name"] == call.query["name"]):
+                found.append((entry.modified, match["asset"], kind, match["name"]))
     found.sort()
 
     def summary(item: tuple[object, str, str, str]) -> answers.AssetSummary:
@@ -145,6 +148,13 @@ def list_assets(call: Call, ports: Ports) -> answers.AssetList:
         return answers.AssetSummary(id=UUID(asset), kind=kind, name=name, status=_status_of(ports, UUID(asset)))
 
     return answers.AssetList(assets=list(in_order(summary, found)))
+
+
+def _kinds(asked: str | None) -> list[str]:
+    kinds = [kind.value for kind in Kind]
+    if asked and asked not in kinds:
+        raise RejectedRequest(f"kind is {asked!r}: expected {', '.join(kinds)}")
+    return [asked] if asked else kinds
 
 
 def _status_of(ports: Ports, asset: UUID) -> str:
@@ -237,6 +247,10 @@ def _log(ports: Ports, model: UUID, attempt: int) -> str:
 
 def get_file(call: Call, ports: Ports) -> Redirect:
     """Where one file's bytes are; of an empty path, the inventory."""
+    try:
+        call.path and paths.checked_path(call.path)
+    except ValueError as error:
+        raise RejectedRequest(str(error)) from error
     key = paths.files_prefix(call.id) + call.path if call.path else paths.inventory_key(call.id)
     if ports.storage.stat(key) is None:
         raise RejectedUnknown(f"{call.id} has no file {call.path!r}" if call.path else f"{call.id} is not sealed yet")

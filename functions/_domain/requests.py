@@ -7,13 +7,15 @@ import re
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from functions._domain.digests import is_digest
 from functions._domain.paths import checked_path
 
 PAGE = 1000
 """The most paths in one page of files."""
+PARTS = 10_000
+"""The most parts in one page of files."""
 
 _IMAGE = re.compile(r"(?:[a-z0-9][a-z0-9._/:-]*@)?sha256:[0-9a-f]{64}")
 
@@ -31,6 +33,14 @@ def _image(value: str) -> str:
             "'{{index .RepoDigests 0}}' shows it), or the digest that `polyglot image push DIR` printed"
         )
     return value
+
+
+def readable(error: ValidationError) -> str:
+    """What is wrong with a document, field by field, for a person."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    shown = [f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}" for one in found[:5]]
+    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+    return "; ".join(shown).replace("Value error, ", "") + more
 
 
 Digest = Annotated[str, AfterValidator(_digest)]
@@ -57,13 +67,15 @@ class UploadBody(Body):
 class FileEntry(Body):
     """One file of an upload: its path below the asset, its size in bytes, what the client digested.
 
-    Without ``sha256`` the file is uploaded in ``parts`` parts and its digest comes with their completion.
+    Without ``sha256`` the file is uploaded in ``parts`` parts and its digest comes with their completion; with the
+    ``upload_id`` of an earlier answer the parts sent so far still count.
     """
 
     path: FilePath
     size: Annotated[int, Field(ge=0, le=5 * 2**40)]
     sha256: Digest | None = None
-    parts: Annotated[int, Field(ge=0, le=10_000)] = 0
+    parts: Annotated[int, Field(ge=0, le=PARTS)] = 0
+    upload_id: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
 
 
 class FilesBody(Body):

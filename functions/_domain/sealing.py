@@ -157,10 +157,11 @@ def record_statement(storage: Storage, signer: Signer, key: str, envelope: bytes
     return existing
 
 
-def is_sealed_by(storage: Storage, asset: UUID, account: str) -> bool:
-    """Whether an asset's registration was authorized by this account already."""
+def is_sealed_by(storage: Storage, signer: Signer, asset: UUID) -> bool:
+    """Whether this very key authorized an asset's registration already; signing is deterministic, so we sign again."""
     return any(
-        one.message.type == "Registration" and one.account == account for one in records.authorizations(storage, asset)
+        one.message.type == "Registration" and one.account == signer.account and one == signer.authorize(one.message)
+        for one in records.authorizations(storage, asset)
     )
 
 

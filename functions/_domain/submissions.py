@@ -4,14 +4,15 @@ Announcing is best effort: the request stands in ``open/``, and the sweep announ
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from functions._domain import answers, intake, journal, paths, records, requests, training
 from functions._domain.assets import Kind
 from functions._domain.calls import Call
-from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown, Unavailable
+from functions._domain.digests import canonical, digest_of, digest_of_stream
+from functions._domain.errors import RejectedConflict, RejectedContent, RejectedTooLarge, RejectedUnknown, Unavailable
 from functions._domain.events import Event, announce
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.intake import Request
@@ -36,9 +37,12 @@ def add_files(call: Call, ports: Ports) -> answers.PresignedFiles:
     for one in files:
         if one.sha256 is None and not one.parts:
             raise RejectedContent(f"{one.path!r} has neither sha256 nor parts: give its digest, or upload it in parts")
+    if sum(one.parts for one in files) > requests.PARTS:
+        raise RejectedTooLarge(f"a page has more than {requests.PARTS} parts: ask for fewer files at once")
     whole = [one for one in files if not one.parts]
     if whole:
         intake.expect(ports.storage, call.id, call.body.page, whole)
+        intake.require_open_upload(ports.storage, call.principal, call.id)  # a registration now sees this page
     prefix = paths.files_prefix(call.id)
     return answers.PresignedFiles(files=[_presigned(ports.storage, prefix, one) for one in files])
 
@@ -56,7 +60,7 @@ def _presigned(storage: Storage, prefix: str, file: requests.FileEntry) -> answe
     key = prefix + file.path
     if not file.parts:
         return answers.PresignedFile(path=file.path, put=_request(storage.presign_put(key)))
-    upload_id = storage.start_parts(key)
+    upload_id = file.upload_id or storage.start_parts(key)
     parts = [_request(storage.presign_part(key, upload_id, number)) for number in range(1, file.parts + 1)]
     return answers.PresignedFile(path=file.path, upload_id=upload_id, parts=parts)
 
@@ -71,6 +75,7 @@ def complete_files(call: Call, ports: Ports) -> answers.CompletedFiles:
     files: Sequence[requests.CompletedFile] = call.body.files
     entries = [requests.FileEntry(path=one.path, size=one.size, sha256=one.sha256) for one in files]
     intake.expect(ports.storage, call.id, call.body.page, entries)
+    intake.require_open_upload(ports.storage, call.principal, call.id)  # a registration now sees this page
     for one in files:
         ports.storage.complete_parts(paths.files_prefix(call.id) + one.path, one.upload_id, one.etags)
     return answers.CompletedFiles(paths=[one.path for one in files])
@@ -92,8 +97,11 @@ def push_image(call: Call, ports: Ports) -> answers.PushedImage:
 
 def _image_file(storage: Storage, digest: str, file: requests.FileEntry) -> answers.PresignedFile:
     key = paths.image_key(digest, file.path)
-    if storage.stat(key) is not None:
-        return answers.PresignedFile(path=file.path, present=True)
+    chunks = storage.open(key)
+    if chunks is not None:
+        if digest_of_stream(chunks) == (file.sha256, file.size):
+            return answers.PresignedFile(path=file.path, present=True)
+        storage.delete(key)  # no asset's file, and under a name that says what it must digest to
     return answers.PresignedFile(path=file.path, put=_request(storage.presign_put(key)))
 
 
@@ -111,8 +119,10 @@ def import_model(call: Call, ports: Ports) -> answers.Accepted:
 
 def _from_upload(call: Call, ports: Ports, kind: Kind, route: str) -> answers.Accepted:
     upload, body = call.body.upload, call.body.model_dump(mode="json")
-    request = intake.accept(ports, call.principal, route, call.key or str(upload), body, asset=upload)
-    intake.claim_upload(ports.storage, call.principal, upload, kind, route, request.id)
+    intake.require_claimable(ports.storage, call.principal, upload, kind, route)
+    key = call.key or f"{upload}:{digest_of(canonical(body))}"
+    request = intake.accept(ports, call.principal, route, key, body, asset=upload)
+    intake.claim_upload(ports.storage, upload, request.id)
     ports.storage.create(paths.name_key(kind, call.body.name, upload), b"")
     return _begin(ports, request, _submitted(request))
 
@@ -144,14 +154,17 @@ def trained_model_of(storage: Storage, asset: UUID) -> UUID:
     return asset
 
 
-def request_translation(call: Call, ports: Ports) -> answers.Accepted:
-    """Ask for a translation of a trained model."""
+def request_translation(call: Call, ports: Ports, translates: Callable[[str, str], bool]) -> answers.Accepted:
+    """Ask for a translation of a trained model; ``translates`` tells which frameworks and accelerators are taken."""
     source = trained_model_of(ports.storage, call.body.asset)
     record = _sealed(ports.storage, source)
     if record["kind"] != Kind.TRAINED_MODEL:
         raise RejectedConflict(f"{source} is a {record['kind']}; translations are made of trained models")
-    if call.body.accelerator != record["accelerator"]:
-        raise RejectedConflict(f"no translator for accelerator {call.body.accelerator!r} is declared on this platform")
+    if call.body.accelerator != record["accelerator"] or not translates(record["framework"], record["accelerator"]):
+        raise RejectedConflict(
+            f"no translator for {record['framework']} models ({record['format']}) with accelerator "
+            f"{call.body.accelerator} is declared on this platform: pull the model in its native format"
+        )
     body = {"opset": call.body.opset, "source": str(source)}
     asset = source  # the chain is watched under the asset that is translated
     request = intake.accept(ports, call.principal, "translations", call.key, body, asset)
@@ -170,12 +183,19 @@ def _sealed(storage: Storage, asset: UUID) -> Mapping[str, Any]:
     return record
 
 
+def _was_sealed(ports: Ports, asset: UUID) -> bool:
+    """Whether an asset was sealed once, however damaged it is by now: what is wrong is for the verification to say."""
+    kept = (paths.record_key(asset), paths.inventory_key(asset))
+    return any(ports.storage.stat(key) for key in kept) or ports.ledger.find(asset) is not None
+
+
 def request_verification(call: Call, ports: Ports) -> answers.Accepted:
     """Ask for claims about an asset to be verified; one event for each."""
     level = call.body.level
     if level not in (*CLAIMS, "all"):
         raise RejectedConflict(f"this version verifies {' and '.join(CLAIMS)}; {level} comes with a later one")
-    _sealed(ports.storage, call.body.asset)
+    if not _was_sealed(ports, call.body.asset):
+        _sealed(ports.storage, call.body.asset)
     claims = [claim for claim in CLAIMS if level in (claim, "all")]
     body = {"claims": claims, "path": call.body.path}
     request = intake.accept(ports, call.principal, "verifications", call.key, body, call.body.asset)
@@ -195,24 +215,40 @@ def retry(call: Call, ports: Ports) -> answers.Accepted:
     call.principal.require_owner(origin.principal)
     step = steps[-1]
     if not step.has_ended:
+        if _is_repeated(storage, step.owner or call.id, call.key):
+            return _begin(ports, origin)
         raise RejectedConflict(f"nothing to retry: {step.name} is {step.state}")
     owner = step.owner or call.id
     if step.name == "ingest" and origin.route != "models":
         raise RejectedConflict(f"{step.reason} This is final: register again.")
     count = journal.view(storage, owner).retries + 1
-    journal.mark(storage, owner, "retry", count, "requested", ports.now(), principal=call.principal.subject)
+    journal.mark(
+        storage, owner, "retry", count, "requested", ports.now(), principal=call.principal.subject, key=call.key
+    )
     again = chain_of_asset(Progress(storage, ports.ledger, f"retry:{owner}:{count}"), storage, call.id) or steps
     event = again[-1].event
     return _begin(ports, origin, *([event] if event else []))
 
 
+def _is_repeated(storage: Storage, owner: UUID, key: str | None) -> bool:
+    """Whether the last retry came with this key: its answer was lost, and it is asked again."""
+    last = journal.content(storage, owner, "retry", journal.view(storage, owner).retries, "requested")
+    return key is not None and last.get("key") == key
+
+
 def cancel(call: Call, ports: Ports) -> answers.Accepted:
-    """Stop a model's training."""
+    """Stop a model's training: a mark for the current attempt, and an event that says to look."""
     origin = intake.origin(ports.storage, call.id)
     if origin is None or origin.route != "models":
         raise RejectedUnknown(f"there is no model {call.id}: cancel takes the UUID that `model register` printed")
     call.principal.require_owner(origin.principal)
-    event = announce("cancellation.requested", call.id, f"cancel:{origin.id}:{call.key or ports.now().isoformat()}")
+    attempt = journal.view(ports.storage, call.id).attempt
+    trained = journal.view(ports.storage, trained_model_id(call.id, attempt))
+    has_ended = trained.has_record or trained.outcome("train", attempt) in journal.ENDED
+    if has_ended and not training.is_cancelled(ports.storage, call.id, attempt):
+        raise RejectedConflict(f"nothing to cancel: the training of {call.id} has ended")
+    journal.mark(ports.storage, call.id, "cancel", attempt, "requested", ports.now(), principal=call.principal.subject)
+    event = announce("cancellation.requested", call.id, f"cancel:{origin.id}:{attempt}")
     return _begin(ports, origin, event)
 
 

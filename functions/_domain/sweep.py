@@ -80,7 +80,7 @@ def _waiting(storage: Storage) -> Iterator[str]:
         if folder.count("/") == 2 and name in ("asset.json", "rejected.json"):
             written[entry.key] = entry
     for key, entry in written.items():
-        refusal = written.get(key.removesuffix("asset.json") + "rejected.json")
+        refusal = written.get(paths.refusal_key(key))
         if key.endswith("/asset.json") and (refusal is None or refusal.modified < entry.modified):
             yield key
 

@@ -242,6 +242,11 @@ def provenance(
     }
 
 
+def is_cancelled(storage: Storage, model: UUID, attempt: int) -> bool:
+    """Whether it was asked to stop an attempt; the event only says to look, so a late one stops no later attempt."""
+    return storage.stat(paths.journal_key(model, "cancel", attempt, "requested")) is not None
+
+
 def failed(ports: Ports, asset: UUID, attempt: int, reason: str) -> None:
     """Leave a readable failure."""
     journal.mark(ports.storage, asset, "train", attempt, "failed", ports.now(), reason=reason[:4000])

@@ -18,6 +18,8 @@ from functions._domain.sealing import Draft, seal
 
 CHOSEN = "polyglot/chosen/v1"
 REPORT = "report.json"
+MEASURED = ("figures", "metric", "top1_agreement", "tolerance", "cases", "seed")
+"""What of a translation's report goes into its record; all of it is in the signed statement."""
 
 
 def stage(storage: Storage, asset: UUID, folder: Path) -> None:
@@ -111,7 +113,9 @@ def _promote(
             "parameters": {} if opset is None else {"opset": opset},
             "opset": report["opset"],
             "verdict": report["verdict"],
-            "figures": {name: report.get(name) for name in ("figures", "top1_agreement", "task_metric", "tolerance")},
+            "equivalence": {name: report.get(name) for name in MEASURED},
+            "exporter": report["exporter"],
+            "versions": report["versions"],
         },
     )
     predicate = {

@@ -241,7 +241,10 @@ def _parent_problems(
         if source is None or found.predicate["source"]["inventory"] != source.inventory_digest:
             yield f"the translation was made of other files than those of {parent}"
         return
-    record = records.of_asset(storage, parent) or {}
+    try:
+        record = records.of_asset(storage, parent) or {}
+    except RejectedContent:
+        return  # said of the parent itself
     dependencies = found.predicate["buildDefinition"]["resolvedDependencies"]
     image, *inputs = [one["digest"]["sha256"] for one in dependencies]
     if image != str(record.get("image", "")).rpartition("sha256:")[2]:

@@ -50,7 +50,7 @@ def _delivered(function: Function, request: Request, ports: Ports) -> Response:
 
     headers, body = dict(request.headers), request.get_data()
     if function.notices and not is_event(headers):
-        load(function.notices)(list(recorded_keys(request.get_json(silent=True))), "records", ports)
+        load(function.notices)(list(recorded_keys(request.get_json(force=True, silent=True))), "records", ports)
         return Response(status=204)
     incoming = from_http(headers, body)
     if function.notices and incoming.name is None:

@@ -22,6 +22,7 @@ from functions._domain.digests import digest_of
 from functions._domain.intake import Principal
 from functions._domain.paths import token_key
 from functions._domain.ports import Ports, Storage
+from functions._domain.records import parse
 
 if TYPE_CHECKING:
     from flask import Request
@@ -86,20 +87,30 @@ def answer(function: Function, request: Request, ports: Ports) -> Response:
 
 
 def _answer(function: Function, request: Request, ports: Ports) -> Response:
-    if request.path == "/v1/openapi.json" and request.method in ("GET", "HEAD"):
-        from functions._runtime.openapi import document
-
-        return Response(json.dumps(document()), 200, {"Content-Type": "application/json"})
+    if request.path == "/v1/openapi.json":
+        return _document(request)
     matching = [(route, found) for route in function.routes if (found := _pattern(route.path).fullmatch(request.path))]
     if not matching:
         raise errors.RejectedUnknown(f"there is nothing at {request.path}: GET /v1/openapi.json lists every path")
     fitting = [one for one in matching if one[0].method == request.method.replace("HEAD", "GET")]
     if not fitting:
-        allowed = ", ".join(route.method for route, _ in matching)
-        return problem(405, f"{request.path} takes {allowed}, not {request.method}", Allow=allowed)
+        return _not_allowed(request, *(route.method for route, _ in matching))
     route, match = fitting[0]
     call = _call(route, match.groupdict(), request, ports.storage)
     return _encoded(route, _load(route.handler)(call, ports))
+
+
+def _document(request: Request) -> Response:
+    from functions._runtime.openapi import document
+
+    if request.method not in ("GET", "HEAD"):
+        return _not_allowed(request, "GET")
+    return Response(json.dumps(document()), 200, {"Content-Type": "application/json"})
+
+
+def _not_allowed(request: Request, *methods: str) -> Response:
+    allowed = ", ".join(methods).replace("GET", "GET, HEAD")
+    return problem(405, f"{request.path} takes {allowed}, not {request.method}", Allow=allowed)
 
 
 def _call(route: Route, values: Mapping[str, str], request: Request, storage: Storage) -> Call:
@@ -116,9 +127,12 @@ def _call(route: Route, values: Mapping[str, str], request: Request, storage: St
 
 def _identifier(text: str) -> UUID:
     try:
-        return UUID(text)
+        found = UUID(text)
     except ValueError:
-        raise errors.RejectedRequest(f"{text!r} is not a UUID") from None
+        found = None
+    if found is None or str(found) != text.lower():
+        raise errors.RejectedRequest(f"{text!r} is not a UUID: write it as polyglot list shows it")
+    return found
 
 
 def _idempotency_key(request: Request) -> str | None:
@@ -131,6 +145,8 @@ def _idempotency_key(request: Request) -> str | None:
 def _body(route: Route, request: Request) -> Any:
     from pydantic import ValidationError
 
+    from functions._domain.requests import readable
+
     if (request.content_length or 0) > BODY_LIMIT:
         raise errors.RejectedTooLarge(f"the body is larger than {BODY_LIMIT} bytes: send fewer files a page")
     data = request.get_data()
@@ -139,14 +155,7 @@ def _body(route: Route, request: Request) -> Any:
     try:
         return _load(str(route.body)).model_validate_json(data or b"{}")
     except ValidationError as error:
-        raise errors.RejectedRequest(_readable(error)) from error
-
-
-def _readable(error: Any) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [f"{'.'.join(str(part) for part in one['loc']) or 'body'}: {one['msg']}" for one in found[:5]]
-    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-    return "; ".join(shown).replace("Value error, ", "") + more
+        raise errors.RejectedRequest(readable(error)) from error
 
 
 def authenticate(header: str, route: Route, storage: Storage) -> Principal:
@@ -183,12 +192,19 @@ class _Known:
         data = storage.read(token_key(digest))
         if data is None:
             return None
-        document = json.loads(data)
-        principal = Principal(document["subject"], frozenset(document["roles"]))
+        principal = _named(parse(data, token_key(digest), TOKEN_SCHEMA))
         if len(self._found) > 1000:
             self._found.clear()
-        self._found[id(storage), digest] = time.monotonic(), principal
+        if principal is not None:
+            self._found[id(storage), digest] = time.monotonic(), principal
         return principal
+
+
+def _named(token: Mapping[str, Any]) -> Principal | None:
+    subject, roles = token.get("subject"), token.get("roles")
+    if not isinstance(subject, str) or not isinstance(roles, list):
+        return None
+    return Principal(subject, frozenset(map(str, roles)))
 
 
 @cache

@@ -17,10 +17,12 @@ def handle(event: Event, ports: Ports) -> Event | None:
     if view(ports.storage, asset).outcome("train", attempt) in ENDED:
         return None
     registered = announce("asset.registered", asset, event.id, assetkind=Kind.TRAINED_MODEL)
-    if is_sealed_by(ports.storage, asset, ports.signer.account):
+    if is_sealed_by(ports.storage, ports.signer, asset):
         return registered
     state = ports.engine.state(training.run_name(model, attempt))
     if state.phase == "running":
+        if training.is_cancelled(ports.storage, model, attempt):
+            ports.engine.cancel(training.run_name(model, attempt))
         return None
     if state.phase == "unknown" and not training.is_chosen(ports.storage, asset):
         return announce("contract.deployed", model, event.id, assetkind=Kind.MODEL)

@@ -11,10 +11,11 @@ from functions._domain.ports import Ports
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Carry what the subject's authorizations ask for, and say what stands on the ledger now."""
+    if event.name == "evidence.authorized":  # also of an asset whose record is damaged: that may be what it says
+        carry(ports, event.subject)
+        return announce("evidence.recorded", event.subject, event.id)
     record = records.required(ports.storage, event.subject)
     carry(ports, event.subject)
-    if event.name == "evidence.authorized":
-        return announce("evidence.recorded", event.subject, event.id)
     kind, framework = Kind(record["kind"]), str(record.get("framework", ""))
     accelerator = str(record.get("accelerator", "none"))
     if kind is Kind.TRAINED_MODEL and not declaration.translates(framework, accelerator):

@@ -1,5 +1,10 @@
 """`register` accepts what is asked over HTTP: each route of its declaration is one name here."""
 
+from functions import declaration
+from functions._domain import submissions
+from functions._domain.answers import Accepted
+from functions._domain.calls import Call
+from functions._domain.ports import Ports
 from functions._domain.submissions import (
     add_files,
     cancel,
@@ -9,7 +14,6 @@ from functions._domain.submissions import (
     push_image,
     register_dataset,
     register_model,
-    request_translation,
     request_verification,
     retry,
 )
@@ -27,3 +31,8 @@ __all__ = [
     "request_verification",
     "retry",
 ]
+
+
+def request_translation(call: Call, ports: Ports) -> Accepted:
+    """Ask for a translation that some declared variant makes."""
+    return submissions.request_translation(call, ports, declaration.translates)

@@ -13,7 +13,8 @@ def handle(event: Event, ports: Ports) -> Event | None:
     attempt = journal.view(ports.storage, event.subject).attempt
     asset, run = trained_model_id(event.subject, attempt), training.run_name(event.subject, attempt)
     if event.name == "cancellation.requested":
-        ports.engine.cancel(run)
+        if training.is_cancelled(ports.storage, event.subject, attempt):
+            ports.engine.cancel(run)
         return None
     trained = journal.view(ports.storage, asset)
     if trained.has_record or trained.outcome("train", attempt) in journal.ENDED:

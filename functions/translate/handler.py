@@ -22,7 +22,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
     target = translation_id(event.subject, opset)
     if view(ports.storage, target).outcome("translate") in ENDED:
         return None
-    if not is_sealed_by(ports.storage, target, ports.signer.account):
+    if not is_sealed_by(ports.storage, ports.signer, target):
         translate(ports, event.subject, opset)
     return announce("asset.registered", target, event.id, assetkind=Kind.TRANSLATION)
 

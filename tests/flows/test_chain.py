@@ -47,7 +47,7 @@ def test_uuids_of_made_assets_follow_from_their_parents(chain: dict[str, str]) -
 def test_a_translation_says_how_equal_it_was_measured(site: Site, chain: dict[str, str]) -> None:
     shown = json.loads(site.ok("show", chain["translation"], "--json"))
     assert shown["verdict"] in ("equal", "within-tolerance")
-    assert shown["figures"]["figures"]
+    assert shown["equivalence"]["figures"]
     assert shown["contract"]["address"].startswith("0x")
 
 
