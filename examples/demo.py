@@ -51,7 +51,9 @@ class Story:
         return [sys.executable, "-m", "functions", *arguments]
 
     def quietly(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(self.command(*arguments), env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            self.command(*arguments), env=self.environment, capture_output=True, text=True, check=False
+        )
 
     def show(self, asset: str) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads(self.quietly("show", asset, "--json").stdout)
@@ -63,7 +65,9 @@ def platform(story: Story) -> "subprocess.Popen[bytes]":
     story.chapter("A platform on this machine: EVM node, object store, broker, trainer, ten functions")
     print(f"   $ polyglot up --data {story.data}", flush=True)
     began = time.monotonic()
-    process = subprocess.Popen(story.command("up", "--data", str(story.data)), stderr=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(
+        story.command("up", "--data", str(story.data)), stderr=subprocess.PIPE, start_new_session=True
+    )
     env = story.data / "env"
     while not env.exists():
         if process.poll() is not None:

@@ -190,7 +190,7 @@ FUNCTIONS: tuple[Function, ...] = (
         "Carries authorizations to the ledger; the only sender of transactions.",
         handler="functions.deploy.handler:handle",
         consumes=(Consumed("asset.registered"), Consumed("evidence.authorized")),
-        produces=("contract.deployed", "evidence.recorded"),
+        produces=("contract.deployed", "evidence.recorded", "asset.submitted", "training.finished"),
         concurrency=20,
         timeout=120,
     ),

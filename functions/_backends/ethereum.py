@@ -21,7 +21,7 @@ from eth_utils.address import to_checksum_address
 
 from functions._domain.assets import Kind
 from functions._domain.authorizations import Authorization, Message
-from functions._domain.errors import RejectedConflict, UnavailableLedger
+from functions._domain.errors import RejectedConflict, RejectedSigner, UnavailableLedger
 from functions._domain.ports import Contract, Grant
 
 GAS = 3_000_000
@@ -32,6 +32,7 @@ PROXY = 45
 """The length of an ERC-1167 proxy before its immutable arguments (https://eips.ethereum.org/EIPS/eip-1167)."""
 
 CALLS = {"Registration": "register", "Revocation": "revoke", "Evidence": "record"}
+NOT_APPOINTED = ("AssetLedgerUnauthorizedAuthorizer", "EvidenceLogUnauthorizedAuthorizer")
 ALREADY = ("AssetLedgerAlreadyRegistered", "AssetLedgerAlreadyRevoked", "EvidenceLogAlreadyRecorded")
 ROLES = {keccak(f"{role.upper()}_ROLE".encode()): role for role in ("registrar", "trainer", "translator", "verifier")}
 
@@ -216,7 +217,8 @@ class EthereumLedger:
                 raise UnavailableLedger(f"transaction {receipt['transactionHash']} failed; asking again")
         except Reverted as error:
             if error.name not in ALREADY:
-                raise RejectedConflict(f"the ledger refuses this {message.type.lower()}: {error}") from error
+                kind = RejectedSigner if error.name in NOT_APPOINTED else RejectedConflict
+                raise kind(f"the ledger refuses this {message.type.lower()}: {error}") from error
 
     def grants(self) -> Sequence[Grant]:
         """The history of role keys, oldest first."""

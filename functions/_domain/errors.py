@@ -8,6 +8,7 @@
     │   ├── RejectedUnknown         404  no such thing (an event function answers 400 instead)
     │   ├── RejectedTooLarge        413  above a stated bound
     │   ├── RejectedConflict        422  at odds with what is already registered or asked
+    │   │   └── RejectedSigner           the ledger does not take this key's word (any more)
     │   └── RejectedContent         422  bytes that are not what was said, or not allowed
     └── Unavailable             transient: ask again (503, retried by the broker, then by the sweep)
         ├── UnavailableStorage
@@ -49,6 +50,10 @@ class RejectedTooLarge(Rejected):
 
 class RejectedConflict(Rejected):
     """At odds with what is already registered or asked."""
+
+
+class RejectedSigner(RejectedConflict):
+    """The ledger does not take this key's word: its role has ended, or never began."""
 
 
 class RejectedContent(Rejected):

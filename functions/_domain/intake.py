@@ -12,13 +12,16 @@ from uuid import UUID
 
 from functions._domain import journal, paths, records
 from functions._domain.digests import canonical
-from functions._domain.errors import RejectedConflict, RejectedForbidden, RejectedUnknown
+from functions._domain.errors import RejectedConflict, RejectedForbidden, RejectedTooLarge, RejectedUnknown
 from functions._domain.identity import derive, request_id
 from functions._domain.ports import Ports, Storage
 from functions._domain.requests import FileEntry
 from functions._domain.sealing import Expected
 
 SCHEMA = "polyglot/request/v1"
+
+MOST_FILES, MOST_BYTES = 300_000, 64 * 2**30
+"""What a function can digest within its 600 s at 110 MB/s, a modest store's speed."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +212,18 @@ def expected_files(storage: Storage, upload: UUID) -> Expected:
             "rename one and upload again"
         )
     return found
+
+
+def require_within_bounds(storage: Storage, upload: UUID) -> None:
+    """Raises RejectedTooLarge where an upload is more than one digesting step can read in its time."""
+    files = size = 0
+    for one in _announced(storage, upload):
+        files, size = files + 1, size + one["size"]
+    if files > MOST_FILES or size > MOST_BYTES:
+        raise RejectedTooLarge(
+            f"{files:,} files with {size:,} bytes are more than one asset may have ({MOST_FILES:,} files, "
+            f"{MOST_BYTES:,} bytes): pack small files together, or register several datasets, one for each channel"
+        )
 
 
 def _announced(storage: Storage, upload: UUID) -> Iterator[Mapping[str, Any]]:

@@ -9,12 +9,15 @@ So ``sha256sum inventory.jsonl`` is the check, and a name counts as much as its 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from functions._domain.digests import canonical
 from functions._domain.errors import RejectedContent
 from functions._domain.paths import checked_path
+
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class InventoryLine(NamedTuple):
@@ -54,6 +57,8 @@ def read(chunks: Iterable[bytes]) -> Iterator[InventoryLine]:
         try:
             document = json.loads(raw)
             entry = InventoryLine(checked_path(document["path"]), document["size"], document["sha256"])
+            if type(entry.size) is not int or entry.size < 0 or not _HEX.fullmatch(entry.sha256):
+                raise ValueError("a size or digest has not its form")
             if line(*entry) != raw + b"\n" or not order(entry.path) > previous:
                 raise ValueError("not canonical, or out of order")
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -125,6 +125,7 @@ class Ledger(Protocol):
         """Put it on the ledger and wait for its block; nothing happens where it is there already.
 
         Raises:
+            RejectedSigner: the account does not hold the role that this needs (any more).
             RejectedConflict: the ledger refuses it for ever, with its error's name and values.
             UnavailableLedger: not yet known; ask again.
         """

@@ -147,14 +147,20 @@ def record_statement(storage: Storage, signer: Signer, key: str, envelope: bytes
     """Write a signed statement; where one by an earlier execution or key stands, that one counts and is returned.
 
     Raises:
-        RejectedConflict: what stands there was never signed by this role.
+        RejectedConflict: what stands there was not signed by this key, and says something else.
     """
     if storage.create(key, envelope):
         return envelope
     existing = storage.read(key) or b""
-    if not signer.made(existing):
+    if not signer.made(existing) and _without_signer(existing) != _without_signer(envelope):
         raise RejectedConflict(f"{key} holds a statement that the {signer.role} key did not sign")
     return existing
+
+
+def _without_signer(envelope: bytes) -> object:
+    """What a statement says, whoever says it: after a key was replaced, both keys say the same."""
+    document = opened(envelope).document
+    return {**document, "predicate": {name: said for name, said in document["predicate"].items() if name != "signer"}}
 
 
 def is_sealed_by(storage: Storage, signer: Signer, asset: UUID) -> bool:

@@ -120,6 +120,7 @@ def import_model(call: Call, ports: Ports) -> answers.Accepted:
 def _from_upload(call: Call, ports: Ports, kind: Kind, route: str) -> answers.Accepted:
     upload, body = call.body.upload, call.body.model_dump(mode="json")
     intake.require_claimable(ports.storage, call.principal, upload, kind, route)
+    intake.require_within_bounds(ports.storage, upload)
     key = call.key or f"{upload}:{digest_of(canonical(body))}"
     request = intake.accept(ports, call.principal, route, key, body, asset=upload)
     intake.claim_upload(ports.storage, upload, request.id)

@@ -69,6 +69,8 @@ def translate(ports: Ports, source: UUID, opset: int | None) -> UUID:
 
 
 def _measure(ports: Ports, source: UUID, target: UUID, framework: str, opset: int | None) -> None:
+    attempt = journal.view(ports.storage, target).attempt
+    journal.mark(ports.storage, target, "translate", attempt, "started", ports.now(), source=str(source))
     execution = str(uuid4())
     prefix = paths.run_prefix(target, execution)
     with tempfile.TemporaryDirectory(prefix="polyglot-") as folder:
@@ -109,7 +111,7 @@ def _promote(
             "source": str(source),
             "framework": "onnx",
             "format": "onnx",
-            "from": {"framework": record["framework"], "format": record["format"]},
+            "from": {name: record[name] for name in ("framework", "format", "accelerator")},
             "parameters": {} if opset is None else {"opset": opset},
             "opset": report["opset"],
             "verdict": report["verdict"],

@@ -192,7 +192,7 @@ class _Known:
         data = storage.read(token_key(digest))
         if data is None:
             return None
-        principal = _named(parse(data, token_key(digest), TOKEN_SCHEMA))
+        principal = _named(data, token_key(digest))
         if len(self._found) > 1000:
             self._found.clear()
         if principal is not None:
@@ -200,11 +200,14 @@ class _Known:
         return principal
 
 
-def _named(token: Mapping[str, Any]) -> Principal | None:
-    subject, roles = token.get("subject"), token.get("roles")
-    if not isinstance(subject, str) or not isinstance(roles, list):
+def _named(data: bytes, key: str) -> Principal | None:
+    """Whose token it is; None, and a line in the log, where its document says nothing that can be read."""
+    try:
+        token = parse(data, key, TOKEN_SCHEMA)
+        return Principal(str(token["subject"]), frozenset(map(str, token["roles"])))
+    except (errors.Rejected, KeyError, TypeError) as error:
+        log.warning("%s is no token's document: %r", key, error)
         return None
-    return Principal(subject, frozenset(map(str, roles)))
 
 
 @cache

@@ -41,20 +41,28 @@ class Difference:
     problem: str | None = None
 
 
-def compare(expected: Array, actual: Array) -> Difference:
-    """The difference of two outputs, judged by the dtype of the expected one."""
+def compare(expected: Array, actual: Array, coarsest: str = "float64", *, undefined: bool = False) -> Difference:
+    """The difference of two outputs, judged by the dtype of the expected one.
+
+    Args:
+        expected: what the source answers.
+        actual: what is judged.
+        coarsest: the coarsest dtype that went in, since a float32 model does not become exact by answering in float64.
+        undefined: whether anything is accepted in the place of a NaN of the source.
+    """
     if expected.dtype != actual.dtype or expected.shape != actual.shape:
         return unlike(f"{actual.dtype} {actual.shape} where {expected.dtype} {expected.shape} was expected")
     if expected.dtype.name not in FLOATS:
         return _compare_exact(expected, actual)
     wanted, given = expected.astype("float64"), actual.astype("float64")
+    if undefined:
+        wanted, given = wanted[~numpy.isnan(wanted)], given[~numpy.isnan(wanted)]
     finite = numpy.isfinite(wanted)
-    if (
-        not numpy.array_equal(wanted[~finite], given[~finite], equal_nan=True)
-        or not numpy.isfinite(given[finite]).all()
-    ):
+    same_places = numpy.array_equal(wanted[~finite], given[~finite], equal_nan=True)
+    if not same_places or not numpy.isfinite(given[finite]).all():
         return unlike("NaN or infinity in other places than expected")
-    return _compare_numbers(wanted[finite], given[finite], TOLERANCES[expected.dtype.name])
+    tolerance = TOLERANCES[min(expected.dtype.name, coarsest, key=FLOATS.index)]
+    return _compare_numbers(wanted[finite], given[finite], tolerance)
 
 
 def unlike(problem: str) -> Difference:

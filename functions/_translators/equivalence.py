@@ -7,7 +7,6 @@ whose answer the ONNX text itself gives. What counts as different is told in ``f
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,15 @@ from functions._domain.errors import RejectedContent
 from functions._translators.child import refusing
 from functions._translators.differences import TOLERANCES, Difference, compare, unlike, verdict
 from functions._translators.inputs import FLOATS, Array, Case, Samples, Signature
+from functions._translators.scores import task_metric, top1_agreement
 
 Run = Callable[[Sequence[Array]], Sequence[Array]]
+
+
+OPTIMIZATIONS = ("off", "on")
+PROVIDERS = ("CPUExecutionProvider",)
+_REFERENCE_BOUND = 64 * 2**20
+_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,6 @@ class Source:
     export: Callable[[Path, int], int]
 
 
-OPTIMIZATIONS = ("off", "on")
-PROVIDERS = ("CPUExecutionProvider",)
-_REFERENCE_BOUND = 64 * 2**20
-_CHUNK = 64
-
-
 @dataclass(frozen=True)
 class Finding:
     """One output of one case under one setting of the optimizations."""
@@ -53,11 +53,12 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """What both sides made of the samples, each output for all rows; ``problem`` where the ONNX side failed."""
+class Answer:
+    """What both sides made of one case; ``problem`` where ONNX Runtime failed."""
 
-    source: Sequence[Array]
-    onnx: Sequence[Array]
+    case: Case
+    wanted: Sequence[Array]
+    given: Sequence[Array] = ()
     problem: str = ""
 
 
@@ -77,21 +78,25 @@ def measure(model: Path, run_source: Run, cases: Sequence[Case], samples: Sample
     if not expected:
         raise RejectedContent(f"the model itself refuses every input that its signature allows: {skipped[0]['reason']}")
     with refusing("ONNX Runtime cannot load the exported model", "ask for another opset, or use other operators"):
-        findings = _findings(
-            Session(model, "off"), expected
-        )  # gone before the next: two copies of the weights are many
+        # One session after the other: two copies of a large model's weights are many.
+        plain = _answers(Session(model, "off"), expected)
         session = Session(model, "on")
-    findings += _findings(session, expected)
-    rows = Rows([], []) if samples is None else _on_samples(run_source, session, samples)
-    findings += _sample_findings(session.outputs, rows)
+    answers = _answers(session, expected)
+    rows = None if samples is None else _on_samples(run_source, session, samples)
+    findings = _findings(session.outputs, [*plain, *answers], [rows] if rows else [])
+    source_rows, onnx_rows = (rows.wanted, rows.given) if rows else ((), ())
+    asked = [rows] if rows else answers
     return {
         "verdict": verdict([finding.difference for finding in findings]),
         "figures": {name: _figures(name, findings) for name in dict.fromkeys(finding.output for finding in findings)},
         "cases": len(expected),
         "skipped": skipped,
-        "samples": len(rows.source[0]) if rows.source else 0,
-        "top1_agreement": _top1(rows, samples, expected, session),
-        "metric": _metric(rows, samples),
+        "undefined": [answer.case.name for answer in answers if _has_nan(answer)],
+        "samples": len(source_rows[0]) if source_rows else 0,
+        "top1_agreement": top1_agreement(
+            [(answer.wanted[0], answer.given[0]) for answer in asked if answer.wanted and answer.given], samples
+        ),
+        "metric": task_metric(source_rows, onnx_rows, samples),
         "tie_break": _tie_break(model, findings, expected),
         "tolerance": {name: dict(values) for name, values in TOLERANCES.items()},
         "providers": list(PROVIDERS),
@@ -130,27 +135,49 @@ def _expected(run_source: Run, cases: Sequence[Case]) -> tuple[list[tuple[Case, 
     return expected, skipped
 
 
-def _findings(session: Session, expected: Sequence[tuple[Case, list[Array]]]) -> list[Finding]:
+def _answers(session: Session, expected: Sequence[tuple[Case, list[Array]]]) -> list[Answer]:
+    return [_answer(session, case, wanted) for case, wanted in expected]
+
+
+def _answer(session: Session, case: Case, wanted: Sequence[Array]) -> Answer:
+    try:
+        return Answer(case, wanted, session(case.arrays))
+    except Exception as error:  # noqa: BLE001  that it fails where the source does not is what is being measured
+        return Answer(case, wanted, problem=" ".join(str(error).split())[:300])
+
+
+def _findings(outputs: Sequence[str], drawn: Sequence[Answer], sampled: Sequence[Answer]) -> list[Finding]:
+    """Every output of every answer. Inputs for which the source has no number say nothing where others do."""
+    undefined = not all(_has_nan(answer) for answer in (*drawn, *sampled))
+    coarsest = _coarsest(drawn)
     return [
-        Finding(name, case.name, difference)
-        for case, wanted in expected
-        for name, difference in _run_and_compare(session, case, wanted)
+        Finding(name, answer.case.name, difference)
+        for answer in (*drawn, *sampled)
+        for name, difference in _compared(outputs, answer, coarsest, undefined)
     ]
 
 
-def _run_and_compare(session: Session, case: Case, wanted: Sequence[Array]) -> Iterator[tuple[str, Difference]]:
-    try:
-        given = session(case.arrays)
-    except Exception as error:  # noqa: BLE001  that it fails where the source does not is what is being measured
-        reason = " ".join(str(error).split())[:300]
-        yield from ((name, unlike(f"ONNX Runtime failed: {reason}")) for name in session.outputs)
-        return
-    names = [*session.outputs, *(f"output_{index}" for index in range(len(session.outputs), len(wanted)))]
+def _has_nan(answer: Answer) -> bool:
+    return any(array.dtype.name in FLOATS and bool(numpy.isnan(array).any()) for array in answer.wanted)
+
+
+def _coarsest(answers: Sequence[Answer]) -> str:
+    names = {array.dtype.name for answer in answers for array in answer.case.arrays}
+    return min(names & set(FLOATS), key=FLOATS.index, default=FLOATS[-1])
+
+
+def _compared(
+    outputs: Sequence[str], answer: Answer, coarsest: str, undefined: bool
+) -> Iterator[tuple[str, Difference]]:
+    wanted, given = answer.wanted, answer.given
+    names = [*outputs, *(f"output_{index}" for index in range(len(outputs), len(wanted)))]
     for index, name in enumerate(names):
-        if index >= len(wanted) or index >= len(given):
+        if answer.problem:
+            yield name, unlike(f"ONNX Runtime failed: {answer.problem}")
+        elif index >= len(wanted) or index >= len(given):
             yield name, unlike(f"missing: {len(given)} outputs where {len(wanted)} were expected")
         else:
-            yield name, compare(wanted[index], given[index])
+            yield name, compare(wanted[index], given[index], coarsest, undefined=undefined)
 
 
 def _figures(name: str, findings: Sequence[Finding]) -> dict[str, object]:
@@ -166,81 +193,24 @@ def _figures(name: str, findings: Sequence[Finding]) -> dict[str, object]:
     }
 
 
-def _on_samples(run_source: Run, session: Session, samples: Samples) -> Rows:
-    """Both on all rows, in chunks; one at a time where the model takes one; nothing where the source takes neither."""
+def _on_samples(run_source: Run, session: Session, samples: Samples) -> Answer | None:
+    """Both on all rows, in chunks; one at a time where the model takes one; None where the source takes neither."""
+    case = Case("samples", samples.arrays)
     for size in (_CHUNK, 1):
         try:
             source = _chunked(run_source, samples, size)
         except Exception:  # noqa: BLE001, S112  the batch size is fixed: try the next one, then do without
             continue
         try:
-            return Rows(source, _chunked(session, samples, size))
+            return Answer(case, source, _chunked(session, samples, size))
         except Exception as error:  # noqa: BLE001  that it fails where the source does not is a finding
-            return Rows(source, [], " ".join(str(error).split())[:300])
-    return Rows([], [])
+            return Answer(case, source, problem=" ".join(str(error).split())[:300])
+    return None
 
 
 def _chunked(run: Run, samples: Samples, size: int) -> list[Array]:
     parts = [run([rows[start : start + size] for rows in samples.arrays]) for start in range(0, samples.rows, size)]
     return [numpy.concatenate(pieces) for pieces in zip(*parts, strict=True)]
-
-
-def _sample_findings(names: Sequence[str], rows: Rows) -> list[Finding]:
-    if rows.problem:
-        return [Finding(name, "samples", unlike(f"ONNX Runtime failed: {rows.problem}")) for name in names]
-    return [
-        Finding(name, "samples", compare(wanted, given))
-        for name, wanted, given in zip(names, rows.source, rows.onnx, strict=False)
-    ]
-
-
-def _is_scores(output: Array) -> bool:
-    return output.dtype.name in FLOATS and output.ndim == 2 and output.shape[1] > 1
-
-
-def _top1(
-    rows: Rows,
-    samples: Samples | None,
-    expected: Sequence[tuple[Case, list[Array]]],
-    session: Session,
-) -> float | None:
-    """How often both choose the same class, on the samples, or else on the drawn inputs; None for no classifier."""
-    if samples and samples.labels is not None and samples.labels.dtype.kind not in "iub":
-        return None
-    pairs = [(rows.source[0], rows.onnx[0])] if rows.source and rows.onnx else []
-    if not pairs:
-        scored = [(case, wanted[0]) for case, wanted in expected if wanted and _is_scores(wanted[0])]
-        pairs = [(wanted, given) for case, wanted in scored for given in _first_output(session, case)]
-    pairs = [(wanted, given) for wanted, given in pairs if _is_scores(wanted) and wanted.shape == given.shape]
-    total = sum(len(wanted) for wanted, _ in pairs)
-    same = sum(int((wanted.argmax(1) == given.argmax(1)).sum()) for wanted, given in pairs)
-    return same / total if total else None
-
-
-def _first_output(session: Session, case: Case) -> list[Array]:
-    with suppress(Exception):  # that it fails was found before
-        return session(case.arrays)[:1]
-    return []
-
-
-def _metric(rows: Rows, samples: Samples | None) -> dict[str, object] | None:
-    """Accuracy or root mean square error on the labelled samples, before and after; None where there are no labels."""
-    if not samples or samples.labels is None or not rows.source or not rows.onnx:
-        return None
-    kind = "accuracy" if samples.labels.dtype.kind in "iub" else "rmse"
-    before, after = (_score(kind, outputs[0], samples.labels) for outputs in (rows.source, rows.onnx))
-    if before is None or after is None:
-        return None
-    return {"name": kind, "rows": samples.rows, "source": before, "onnx": after}
-
-
-def _score(kind: str, output: Array, labels: Array) -> float | None:
-    if kind == "accuracy":
-        return float((output.argmax(1) == labels.reshape(-1)).mean()) if _is_scores(output) else None
-    if output.size != labels.size:
-        return None
-    value = float(numpy.sqrt(numpy.mean((output.reshape(-1).astype("float64") - labels.reshape(-1)) ** 2)))
-    return value if math.isfinite(value) else None
 
 
 def _tie_break(

@@ -134,8 +134,8 @@ def _evaluated(node: ast.expr, values: Mapping[str, int], whole: str) -> int:
     )
 
 
-def draw(signature: Signature, seed: int) -> list[Case]:
-    """Cases at each size, twice: numbers around the centre, and numbers evenly spread."""
+def draw(signature: Signature, seed: int, *, few: bool = False) -> list[Case]:
+    """Cases at each size: with numbers around the centre and with numbers evenly spread, or in turn where ``few``."""
     generator = numpy.random.default_rng(seed)
     steps = max((len(options) for options in signature.sizes.values()), default=1)
     cases = []
@@ -146,7 +146,8 @@ def draw(signature: Signature, seed: int) -> list[Case]:
             for shift, (symbol, options) in zip(count(), signature.sizes.items(), strict=False)
         }
         sized = ", ".join(f"{symbol}={value}" for symbol, value in values.items()) or "fixed sizes"
-        for manner in ("normal", "even"):
+        manners = ("normal", "even")
+        for manner in (manners[step % 2],) if few else manners:
             arrays = tuple(_drawn(generator, known, values, manner) for known in signature.inputs)
             cases.append(Case(f"{manner}, {sized}", arrays))
     return cases

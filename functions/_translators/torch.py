@@ -22,6 +22,8 @@ from functions._translators.inputs import draw, read_samples
 
 OPSETS = (18, 19, 20, 21, 22, 23)
 _PACKAGES = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy")
+_LARGE = 10 * 2**20
+"""Bytes of a model above which running it costs more than exporting it, so that fewer cases are drawn."""
 _ADVICE = "use operators that ONNX has, or ask for another opset"
 
 
@@ -46,7 +48,7 @@ def _translated(folder: Path, main: str, name: str, model: Path, options: Option
         samples = read_samples(folder, source.signature.inputs)
         opset = _export(source, model, options.opset)
         facts = _checked(model)
-        cases = [*source.examples, *draw(source.signature, options.seed)]
+        cases = [*source.examples, *draw(source.signature, options.seed, few=model.stat().st_size > _LARGE)]
         measured = measure(model, source.run, cases, samples)
     return {
         **measured,

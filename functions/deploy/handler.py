@@ -4,9 +4,11 @@ from functions import declaration
 from functions._domain import journal, records
 from functions._domain.assets import Kind
 from functions._domain.carrying import carry
+from functions._domain.errors import RejectedSigner
 from functions._domain.events import Event, announce
 from functions._domain.identity import translation_id
 from functions._domain.ports import Ports
+from functions._domain.resealing import sealing_event
 
 
 def handle(event: Event, ports: Ports) -> Event | None:
@@ -15,19 +17,29 @@ def handle(event: Event, ports: Ports) -> Event | None:
         carry(ports, event.subject)
         return announce("evidence.recorded", event.subject, event.id)
     record = records.required(ports.storage, event.subject)
-    carry(ports, event.subject)
+    try:
+        carry(ports, event.subject)
+    except RejectedSigner:
+        again = sealing_event(ports, record, event.id)
+        if again is None:
+            raise
+        return again
     kind, framework = Kind(record["kind"]), str(record.get("framework", ""))
-    accelerator = str(record.get("accelerator", "none"))
+    accelerator = str(record.get("accelerator", "none")) if kind is Kind.TRAINED_MODEL else ""
     if kind is Kind.TRAINED_MODEL and not declaration.translates(framework, accelerator):
-        taken = sorted({variant.filter["framework"] for variant in declaration.by_name("translate").variants})
-        reason = (
-            f"no translator for {framework} models ({record['format']}) is declared on this platform, which takes "
-            f"{', '.join(taken)}: export the model to one of these, or pull it in its native format"
-        )
-        target = translation_id(event.subject)
-        attempt = journal.view(ports.storage, target).attempt
-        journal.mark(ports.storage, target, "translate", attempt, "rejected", ports.now(), reason=reason)
-    accelerator = accelerator if kind is Kind.TRAINED_MODEL else ""
+        refuse_translation(event, framework, record["format"], ports)
     return announce(
         "contract.deployed", event.subject, event.id, assetkind=kind, framework=framework, accelerator=accelerator
     )
+
+
+def refuse_translation(event: Event, framework: str, format_: str, ports: Ports) -> None:
+    """Say that no translator takes this trained model; nobody else would."""
+    taken = sorted({variant.filter["framework"] for variant in declaration.by_name("translate").variants})
+    reason = (
+        f"no translator for {framework} models ({format_}) is declared on this platform, which takes "
+        f"{', '.join(taken)}: export the model to one of these, or pull it in its native format"
+    )
+    target = translation_id(event.subject)
+    attempt = journal.view(ports.storage, target).attempt
+    journal.mark(ports.storage, target, "translate", attempt, "rejected", ports.now(), reason=reason)
