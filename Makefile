@@ -18,6 +18,7 @@ help: ## List the targets
 setup: .venv/ready contracts/node_modules/ready ## Install everything the demo and the tests need, once
 
 .venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
 	@echo "Installing Python packages into .venv (once; PyTorch from PyPI brings about 4 GB of CUDA packages:"
 	@echo "  make setup TORCH_INDEX=<an index with CPU builds>   or   TORCH_WHEELS=<a folder of wheels>   is smaller)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -26,6 +27,7 @@ setup: .venv/ready contracts/node_modules/ready ## Install everything the demo a
 	@touch $@
 
 contracts/node_modules/ready: contracts/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer with npm is needed (it brings the EVM node)"; exit 1; }
 	@echo "Installing the EVM node, the Solidity compiler and OpenZeppelin from npm (once)"
 	npm ci --prefix contracts --no-audit --no-fund
 	@touch $@

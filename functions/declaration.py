@@ -7,7 +7,7 @@ the images to build. Handlers are dotted strings, so that reading the declaratio
     'io.polyglot.contract.deployed.v1'
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,18 +49,38 @@ class Consumed:
 
 @dataclass(frozen=True)
 class Variant:
-    """One build of a function: an extra filter, an extra to install, hardware it needs."""
+    """One build of a function: an extra filter, an extra to install, hardware it needs, instead of the function's own.
+
+    Attributes:
+        memory: more than the translator's own limit, so that a model that is too large ends with a reason and not with
+            the pod.
+        gpu: whole GPUs; the Service then asks for a node whose label ``accelerator`` is its filter's.
+    """
 
     suffix: str
     filter: Mapping[str, str]
     extra: str
     memory: str
     gpu: int = 0
+    scratch: str = "16Gi"
 
 
 @dataclass(frozen=True)
 class Function:
-    """One function: one folder, one Knative Service (for each variant), one file of tests."""
+    """One function: one folder, one Knative Service (for each variant), one file of tests.
+
+    Attributes:
+        extra: what its image installs beside the plain packages and ``ledger``; without one its image is the plain one.
+        concurrency: requests at once in one instance.
+        max_scale: instances at once of each Service.
+        timeout: seconds for one request, its cold start included.
+        cpu: the most it uses; a tenth of it is reserved.
+        memory: what it uses at most, all of it reserved.
+        scratch: the most it has below ``/tmp`` at once, in all its requests.
+        engine: what it may do with runs on the engine; only such a function can talk to Kubernetes.
+        notices: the handler for plain S3 ``Records`` notifications and Ceph's CloudEvents.
+        schedule: when the timer calls it on a cluster, as cron; seldom enough to be at zero in between.
+    """
 
     name: str
     summary: str
@@ -72,12 +92,15 @@ class Function:
     role: str | None = None
     extra: str | None = "ledger"
     concurrency: int = 8
+    max_scale: int = 10
     timeout: int = 300
     cpu: str = "1"
     memory: str = "512Mi"
+    scratch: str = "256Mi"
+    engine: Literal["", "reads", "changes"] = ""
     notices: str | None = None
-    """The handler for plain S3 ``Records`` notifications and Ceph's CloudEvents."""
     sink: Literal["", "dead-letter", "timer"] = ""
+    schedule: str = ""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -200,6 +223,8 @@ FUNCTIONS: tuple[Function, ...] = (
         handler="functions.train.handler:handle",
         consumes=(Consumed("contract.deployed", {"assetkind": "model"}), Consumed("cancellation.requested")),
         produces=("training.started",),
+        extra="argo",
+        engine="changes",
         concurrency=4,
         timeout=120,
     ),
@@ -210,6 +235,8 @@ FUNCTIONS: tuple[Function, ...] = (
         consumes=(Consumed("training.finished"),),
         produces=("asset.registered", "training.failed", "contract.deployed"),
         role="trainer",
+        extra="argo",
+        engine="changes",
         concurrency=2,
         timeout=600,
     ),
@@ -219,9 +246,10 @@ FUNCTIONS: tuple[Function, ...] = (
         handler="functions.translate.handler:handle",
         consumes=(Consumed("contract.deployed", {"assetkind": "trained-model"}), Consumed("translation.requested")),
         produces=("asset.registered",),
-        variants=(Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "4Gi"),),
+        variants=(Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "5Gi"),),
         role="translator",
         concurrency=1,
+        max_scale=4,
         timeout=600,
         cpu="2",
     ),
@@ -270,6 +298,8 @@ FUNCTIONS: tuple[Function, ...] = (
                 307,
             ),
         ),
+        extra="argo",
+        engine="reads",
         concurrency=32,
         timeout=60,
         memory="256Mi",
@@ -300,8 +330,10 @@ FUNCTIONS: tuple[Function, ...] = (
             "verification.requested",
         ),
         concurrency=1,
+        max_scale=1,
         timeout=600,
         sink="timer",
+        schedule="*/5 * * * *",
     ),
     Function(
         "bury",
@@ -317,6 +349,17 @@ FUNCTIONS: tuple[Function, ...] = (
 
 OUTSIDE_PRODUCERS: Mapping[str, str] = {"training.finished": "the run itself, source /tenants/<tenant>/runs/<run>"}
 """Event types that something other than a function produces too."""
+
+@dataclass(frozen=True)
+class Delivery:
+    """How a Broker delivers: ``retry`` more attempts after the first, the n-th after ``backoff`` * 2^(n-1) seconds."""
+
+    retry: int = 10
+    backoff: float = 0.2
+
+
+DELIVERY = Delivery()
+"""The delivery of every event, on the embedded Broker and on Knative's."""
 
 INFORMATIVE: frozenset[str] = frozenset({"training.started", "training.failed", "evidence.recorded"})
 """Event types that need no subscriber."""
@@ -346,10 +389,10 @@ class Subscription:
     filter: Mapping[str, str]
 
 
-def subscriptions() -> tuple[Subscription, ...]:
+def subscriptions(functions: Iterable[Function] = FUNCTIONS) -> tuple[Subscription, ...]:
     """Every Trigger of the platform, one for each consumed type and variant."""
     found = []
-    for function in FUNCTIONS:
+    for function in functions:
         variants = function.variants or (None,)
         for consumed in function.consumes:
             for variant in variants:

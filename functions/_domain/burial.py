@@ -1,11 +1,15 @@
-"""Burial: what a permanent fault or a dead letter leaves behind, found again from the event it was about."""
+"""Burial: what a permanent fault or a dead letter leaves behind, found again from the event it was about.
+
+A mark says that a step cannot be done. Where the *event* was at fault, which anybody may have sent, nothing is held
+against the asset that it names: functions refuse it with ``RejectedRequest``, and it is kept under ``dead-letters/``.
+"""
 
 from uuid import UUID
 
 from functions._domain import intake, journal, paths, records, training
 from functions._domain.assets import Kind
 from functions._domain.digests import canonical
-from functions._domain.errors import Rejected
+from functions._domain.errors import Rejected, RejectedRequest
 from functions._domain.events import Event
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.ports import Ports, Storage
@@ -37,8 +41,7 @@ def _place(storage: Storage, event: Event) -> Place | None:
         case "contract.deployed" | "cancellation.requested" | "translation.requested" if view.has_record:
             return _made_from(storage, event, view)
         case "verification.requested" if known:
-            request = intake.load(storage, UUID(str(event.data.get("request"))))
-            return (subject, f"verify-{request.id}", 1) if request.asset == subject else None
+            return subject, f"verify-{intake.named(storage, event, 'verifications').id}", 1
         case _:
             return None
 
@@ -47,27 +50,29 @@ def _made_from(storage: Storage, event: Event, view: journal.View) -> Place | No
     record = records.required(storage, event.subject)
     if record["kind"] == Kind.MODEL:
         return trained_model_id(event.subject, view.attempt), "train", view.attempt
+    if record["kind"] != Kind.TRAINED_MODEL:
+        return None
     opset = None
     if event.name == "translation.requested":
-        opset = intake.load(storage, UUID(str(event.data.get("request")))).body["opset"]
+        opset = intake.named(storage, event, "translations").body["opset"]
     target = translation_id(event.subject, opset)
     return target, "translate", journal.view(storage, target).attempt
 
 
-def reject(ports: Ports, event: Event, reason: str) -> None:
-    """Leave a ``rejected`` mark, where the event is about something known."""
-    place = place_of(ports.storage, event)
+def reject(ports: Ports, event: Event, error: Rejected) -> None:
+    """Leave a ``rejected`` mark, where the event is about something known and not itself at fault."""
+    place = None if isinstance(error, RejectedRequest) else place_of(ports.storage, event)
     if place is not None:
-        journal.mark(ports.storage, *place, "rejected", ports.now(), reason=reason[:4000], event=event.id)
+        journal.mark(ports.storage, *place, "rejected", ports.now(), reason=str(error)[:4000], event=event.id)
 
 
 def bury(ports: Ports, event: Event) -> None:
-    """Mark a dead letter's step ``exhausted`` unless it has ended; keep what speaks of nothing known."""
+    """Mark a dead letter's step ``exhausted`` unless it has ended; keep one that was itself at fault."""
     place = place_of(ports.storage, event)
     error = {name: event.attributes.get(f"knativeerror{name}", "") for name in ("dest", "code", "data")}
-    if place is None and _is_refused_inbox(ports.storage, event):
+    if _has_ended(ports.storage, place) or (place is None and _is_refused_inbox(ports.storage, event)):
         return
-    if place is None:
+    if place is None or _was_refused(error["code"]):
         letter = {
             "schema": "polyglot/dead-letter/v1",
             "type": event.type,
@@ -78,10 +83,17 @@ def bury(ports: Ports, event: Event) -> None:
         }
         ports.storage.create(f"{paths.DEAD_LETTERS}{_safe(event.id)}.json", canonical(letter))
         return
-    asset, step, attempt = place
-    if journal.view(ports.storage, asset).outcome(step, attempt) not in journal.ENDED:
-        reason = f"given up for now after many tries ({error['code']} {error['data']}); it is tried again later"
-        journal.mark(ports.storage, asset, step, attempt, "exhausted", ports.now(), reason=reason, event=event.id)
+    reason = f"given up for now after many tries ({error['code']} {error['data']}); it is tried again later"
+    journal.mark(ports.storage, *place, "exhausted", ports.now(), reason=reason, event=event.id)
+
+
+def _has_ended(storage: Storage, place: Place | None) -> bool:
+    return place is not None and journal.view(storage, place[0]).outcome(*place[1:]) in journal.ENDED
+
+
+def _was_refused(code: str) -> bool:
+    """Whether the answer was final. Where no mark was left before it, the event was at fault and not the step."""
+    return code.startswith("4") and code not in ("404", "408", "409", "429")
 
 
 def _is_refused_inbox(storage: Storage, event: Event) -> bool:

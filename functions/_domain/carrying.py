@@ -4,9 +4,15 @@ from uuid import UUID
 
 from functions._domain import records
 from functions._domain.digests import digest_of
-from functions._domain.errors import RejectedConflict
+from functions._domain.errors import RejectedConflict, RejectedRequest, UnavailableYet
 from functions._domain.paths import evidence_prefix
 from functions._domain.ports import Ports
+
+
+def require_authorized(ports: Ports, asset: UUID) -> None:
+    """Raises RejectedRequest where nobody ever authorized anything about an asset, so that an event of it is wrong."""
+    if next(records.authorizations(ports.storage, asset), None) is None and ports.ledger.find(asset) is None:
+        raise RejectedRequest(f"there is no sealed asset {asset}")
 
 
 def carry(ports: Ports, asset: UUID, within: frozenset[UUID] = frozenset()) -> None:
@@ -15,21 +21,30 @@ def carry(ports: Ports, asset: UUID, within: frozenset[UUID] = frozenset()) -> N
     Raises:
         RejectedConflict: the ledger refuses for ever; what could be carried was.
         UnavailableLedger: not yet known; ask again.
+        UnavailableYet: a parent has its record, and its authorization not yet.
     """
-    refusals = []
+    refusals: list[RejectedConflict | UnavailableYet] = []
     for one in records.authorizations(ports.storage, asset):
         if ports.ledger.is_recorded(one.message):
             continue
         parents = {UUID(parent) for parent in one.message.fields.get("parents", ())}  # type: ignore[attr-defined]
         try:
             for parent in parents - within - {asset}:
-                if ports.ledger.find(parent) is None:
-                    carry(ports, parent, within | {asset})
+                _carry_parent(ports, parent, within | {asset})
             ports.ledger.carry(one)
-        except RejectedConflict as error:  # a forged object must not stop the genuine one beside it
+        except (RejectedConflict, UnavailableYet) as error:  # a forged object must not stop the genuine one beside it
             refusals.append(error)
     if refusals and not _stands(ports, asset):
-        raise refusals[0]
+        raise min(refusals, key=lambda error: isinstance(error, RejectedConflict))  # what may still pass counts more
+
+
+def _carry_parent(ports: Ports, parent: UUID, within: frozenset[UUID]) -> None:
+    if ports.ledger.find(parent) is not None:
+        return
+    carry(ports, parent, within)
+    # Who was killed between record and authorization sealed it half; the ledger would refuse the child for ever.
+    if ports.ledger.find(parent) is None and records.of_asset(ports.storage, parent) is not None:
+        raise UnavailableYet(f"the parent {parent} is not sealed yet")
 
 
 def _stands(ports: Ports, asset: UUID) -> bool:

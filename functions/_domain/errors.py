@@ -29,7 +29,10 @@ class Rejected(PolyglotError):
 
 
 class RejectedRequest(Rejected):
-    """Not understood: a wrong shape, type or range."""
+    """Not understood: a wrong shape, type or range.
+
+    An event that does not fit what is stored is one too. Anybody may have sent it, so it never leaves a mark.
+    """
 
 
 class RejectedUnauthenticated(Rejected):

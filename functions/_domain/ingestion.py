@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 from functions._domain import intake, journal, paths, records, requests
 from functions._domain.assets import Kind
 from functions._domain.digests import canonical, digest_of
-from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown, UnavailableYet
+from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest, UnavailableYet
+from functions._domain.events import Event
 from functions._domain.identity import inbox_request_id
 from functions._domain.intake import Request
 from functions._domain.inventory import digest_of_lines
@@ -196,16 +197,32 @@ def reject_inbox(ports: Ports, key: str, reason: str) -> None:
     ports.storage.create(name, canonical({"schema": "polyglot/receipt/v1", "reason": reason}))
 
 
-def request_of(ports: Ports, subject: UUID, hint: Mapping[str, Any]) -> Request:
-    """The request that an ``asset.submitted`` event is about; its data is a hint that must fit.
+def request_of(ports: Ports, event: Event) -> Request:
+    """The request that an ``asset.submitted`` event is about.
 
     Raises:
-        RejectedUnknown: nobody asked for this asset.
+        RejectedRequest: nobody asked for this asset, or another request did than the event names.
     """
-    request = intake.origin(ports.storage, subject)
-    if request is None:
-        raise RejectedUnknown(f"nobody asked for an asset {subject}")
+    request = intake.origin(ports.storage, event.subject)
+    if request is None or request.asset != event.subject:
+        raise RejectedRequest(f"nobody asked for an asset {event.subject}")
+    if event.data.get("request", str(request.id)) != str(request.id):
+        raise RejectedRequest(f"{event.subject} was asked for by request {request.id}")
     return request
+
+
+def inbox_key(ports: Ports, event: Event) -> str | None:
+    """The ``asset.json`` that an ``asset.submitted`` event speaks of, or None where it speaks of an asset.
+
+    Raises:
+        RejectedRequest: the event names a key that is none of the inbox.
+    """
+    key = event.data.get("key")
+    if not isinstance(key, str) or intake.inbox_subject(ports.tenant, key) != event.subject:
+        return None
+    if list(notified_inboxes([key])) != [key]:
+        raise RejectedRequest(f"{key!r} is not an inbox/<kind>/<name>/asset.json")
+    return key
 
 
 def notified_inboxes(keys: Sequence[str]) -> Iterator[str]:

@@ -12,7 +12,14 @@ from uuid import UUID
 
 from functions._domain import journal, paths, records
 from functions._domain.digests import canonical
-from functions._domain.errors import RejectedConflict, RejectedForbidden, RejectedTooLarge, RejectedUnknown
+from functions._domain.errors import (
+    RejectedConflict,
+    RejectedForbidden,
+    RejectedRequest,
+    RejectedTooLarge,
+    RejectedUnknown,
+)
+from functions._domain.events import Event
 from functions._domain.identity import derive, request_id
 from functions._domain.ports import Ports, Storage
 from functions._domain.requests import FileEntry
@@ -130,6 +137,22 @@ def load(storage: Storage, identifier: UUID) -> Request:
     request = find(storage, identifier)
     if request is None:
         raise RejectedUnknown(f"there is no request {identifier}")
+    return request
+
+
+def named(storage: Storage, event: Event, route: str) -> Request:
+    """The request that an event names in its data, which must have asked this of the event's subject.
+
+    Raises:
+        RejectedRequest: it did not. The event is at fault then, and leaves no mark.
+    """
+    name = str(event.data.get("request", ""))
+    try:
+        request = find(storage, UUID(name))
+    except ValueError:
+        request = None
+    if request is None or request.route != route or request.asset != event.subject:
+        raise RejectedRequest(f"{name!r} is no request to /v1/{route} about {event.subject}")
     return request
 
 

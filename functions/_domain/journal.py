@@ -55,6 +55,10 @@ class View:
         found = {mark.outcome for mark in self.marks if mark.step == step and mark.attempt == wanted}
         return next((outcome for outcome in (*ENDED, "exhausted", "started") if outcome in found), "")
 
+    def has(self, step: str, attempt: int, outcome: str) -> bool:
+        """Whether this very mark is there."""
+        return any((mark.step, mark.attempt, mark.outcome) == (step, attempt, outcome) for mark in self.marks)
+
     @property
     def is_known(self) -> bool:
         """Whether anything is there at all."""

@@ -89,7 +89,8 @@ class Progress:
         view = journal.view(self._storage, model)
         asset = trained_model_id(model, view.attempt)
         trained = journal.view(self._storage, asset)
-        started = trained.outcome("train", view.attempt) == "started"
+        # Not the outcome: neither `exhausted` nor a record without authorization may hide that there was a run.
+        started = trained.has_record or trained.has("train", view.attempt, "started")
         run = training.run_name(model, view.attempt)
         event = (
             self._event("training.finished", asset, run=run)

@@ -10,7 +10,13 @@ from functions._domain import paths
 from functions._domain.assets import RECORD_SCHEMA, Kind
 from functions._domain.authorizations import Authorization, decode
 from functions._domain.digests import canonical, digest_of
-from functions._domain.errors import Rejected, RejectedConflict, RejectedContent, RejectedUnknown
+from functions._domain.errors import (
+    Rejected,
+    RejectedConflict,
+    RejectedContent,
+    RejectedRequest,
+    RejectedUnknown,
+)
 from functions._domain.ports import Storage
 
 log = logging.getLogger(__name__)
@@ -76,6 +82,18 @@ def required(storage: Storage, asset: UUID, kind: Kind | None = None) -> Documen
     if kind is not None and record["kind"] != kind:
         raise RejectedConflict(f"{asset} is a {record['kind']}, expected a {kind}")
     return record
+
+
+def of_subject(storage: Storage, subject: UUID, kind: Kind | None = None) -> Document:
+    """The record of the sealed asset that an event speaks of.
+
+    Raises:
+        RejectedRequest: there is none, or it is of another kind. The event is at fault then, and leaves no mark.
+    """
+    try:
+        return required(storage, subject, kind)
+    except (RejectedUnknown, RejectedConflict) as error:
+        raise RejectedRequest(str(error)) from error
 
 
 def authorizations(storage: Storage, asset: UUID) -> Iterator[Authorization]:

@@ -222,6 +222,7 @@ def retry(call: Call, ports: Ports) -> answers.Accepted:
     owner = step.owner or call.id
     if step.name == "ingest" and origin.route != "models":
         raise RejectedConflict(f"{step.reason} This is final: register again.")
+    intake.open_chain(storage, origin)  # before the mark: who is killed in between leaves something to sweep
     count = journal.view(storage, owner).retries + 1
     journal.mark(
         storage, owner, "retry", count, "requested", ports.now(), principal=call.principal.subject, key=call.key

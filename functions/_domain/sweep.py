@@ -56,6 +56,8 @@ def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
         _, _, identifier = entry.key.split("/")
         steps = list(progress.chain(intake.load(ports.storage, UUID(identifier))))
     except (RejectedUnknown, RejectedContent, ValueError):
+        steps = []
+    if not steps:
         return Swept(entry.key)  # not ours to mend: left for a person to see
     last = steps[-1]
     if last.state == "done" or last.has_ended:

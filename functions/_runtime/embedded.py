@@ -72,9 +72,11 @@ class EmbeddedHooks:
 
         path = self._data / "token"
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
+            draft = path.with_name("token.draft")  # there whole or not at all: an empty one would stay for ever
+            draft.unlink(missing_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(32))
+            draft.replace(path)
         token = path.read_text().strip()
         known = {"schema": TOKEN_SCHEMA, "subject": "admin", "roles": ["operator"]}
         S3Storage.from_settings(self._settings).create(token_key(digest_of(token.encode())), canonical(known))

@@ -62,7 +62,7 @@ def _delivered(function: Function, request: Request, ports: Ports) -> Response:
     except errors.Rejected as error:
         log.warning("%s rejected %s of %s: %s", function.name, event.name, event.subject, error)
         if function.sink != "dead-letter":
-            burial.reject(ports, event, str(error))
+            burial.reject(ports, event, error)
         raise
     if reply is None:
         return Response(status=204)

@@ -46,7 +46,7 @@ class Input:
     """One input: its name, numpy's name of its dtype, its shape, and where its numbers lie.
 
     A dimension is a number, or an expression over the symbols of the signature. ``low`` and ``high`` are inclusive and
-    bound whole numbers; ``centre`` and ``spread`` place the others.
+    bound whole numbers; ``centre`` and ``spread`` place the others, and ``centre`` is the share of ones in a mask.
     """
 
     name: str
@@ -59,10 +59,11 @@ class Input:
 
     def like(self, example: Array) -> "Input":
         """The same input with its numbers placed as those of an example are."""
-        if not example.size or self.dtype == "bool":
+        if not example.size:
             return self
-        if self.dtype in WHOLES:
-            return replace(self, low=min(0, int(example.min())), high=max(1, int(example.max())))
+        if self.dtype in WHOLES or self.dtype == "bool":
+            bounded = replace(self, low=min(0, int(example.min())), high=max(1, int(example.max())))
+            return replace(bounded, centre=float(example.astype("float64").mean()))
         finite = example[numpy.isfinite(example)].astype("float64")
         if not finite.size:
             return self
@@ -157,14 +158,22 @@ def _drawn(generator: numpy.random.Generator, known: Input, values: Mapping[str,
     shape = tuple(side if isinstance(side, int) else evaluate(side, values) for side in known.shape)
     if numpy.prod(shape, dtype="float64") > _ELEMENTS_BOUND:
         raise RejectedContent(f"input {known.name!r} has the shape {shape}: more numbers than can be measured with")
-    if known.dtype == "bool":
-        return numpy.asarray(generator.random(shape) < 0.5)
+    if known.dtype == "bool" or (known.dtype in WHOLES and (known.low, known.high) == (0, 1)):
+        return _mask(generator, shape, known.centre).astype(known.dtype)
     if known.dtype in WHOLES:
         bounds = numpy.iinfo(known.dtype)
         low, high = max(known.low, int(bounds.min)), min(known.high, int(bounds.max) - 1)
         return generator.integers(low, high + 1, shape, dtype="int64").astype(known.dtype)
     unit = generator.standard_normal(shape) if manner == "normal" else generator.uniform(-1.75, 1.75, shape)
     return numpy.asarray(known.centre + known.spread * unit).astype(known.dtype)
+
+
+def _mask(generator: numpy.random.Generator, shape: tuple[int, ...], share: float) -> Array:
+    """Zeros and ones; the first of each row is what most are, since a wholly masked row has no meaning to models."""
+    drawn = generator.random(shape) < min(max(share, 0.125), 0.875)
+    if shape:
+        drawn[..., :1] = share >= 0.5
+    return numpy.asarray(drawn)
 
 
 def read_samples(folder: Path, inputs: Sequence[Input]) -> Samples | None:

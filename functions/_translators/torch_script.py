@@ -27,10 +27,10 @@ _NO_SHAPES = (
 
 def read(path: Path) -> Source:
     """The source that an archive holds. Raises RejectedContent where it cannot be read or measured."""
+    _refuse_file_access(path)
     import torch
 
     with refusing("this TorchScript archive cannot be read", "save the model again, best with torch.export.save"):
-        _refuse_file_access(path)
         module = torch.jit.load(str(path), map_location="cpu").eval()
         names = [argument.name for argument in module.forward.schema.arguments[1:]]
     rows = _rows(path.parent, names)

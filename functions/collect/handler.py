@@ -1,7 +1,7 @@
 """`collect` asks the engine itself what became of a run, and makes a trained model of one that succeeded."""
 
 from functions import declaration
-from functions._domain import training
+from functions._domain import records, training
 from functions._domain.assets import Kind
 from functions._domain.errors import RejectedConflict, RejectedContent
 from functions._domain.events import Event, announce
@@ -14,6 +14,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
     """Promote and seal a finished run's outputs; a failed one leaves a readable failure and no model."""
     asset = event.subject
     model, attempt = training.parse_run(str(event.data.get("run", "")), asset)
+    records.of_subject(ports.storage, model, Kind.MODEL)
     if view(ports.storage, asset).outcome("train", attempt) in ENDED:
         return None
     registered = announce("asset.registered", asset, event.id, assetkind=Kind.TRAINED_MODEL)

@@ -4,17 +4,25 @@ from collections.abc import Sequence
 
 from functions._domain.errors import Rejected
 from functions._domain.events import Event, announce
-from functions._domain.ingestion import empty_inbox, ingest, notified_inboxes, reject_inbox, request_of, take_inbox
+from functions._domain.ingestion import (
+    empty_inbox,
+    inbox_key,
+    ingest,
+    notified_inboxes,
+    reject_inbox,
+    request_of,
+    take_inbox,
+)
 from functions._domain.intake import inbox_subject
 from functions._domain.ports import Ports
 
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Seal the asset an ``asset.submitted`` speaks of; a ``key`` in its data means an inbox folder."""
-    key = event.data.get("key")
-    if isinstance(key, str) and inbox_subject(ports.tenant, key) == event.subject:
+    key = inbox_key(ports, event)
+    if key is not None:
         return take(key, event.id, ports)
-    request = request_of(ports, event.subject, event.data)
+    request = request_of(ports, event)
     kind = ingest(ports, request)
     return announce("asset.registered", request.asset, event.id, assetkind=kind)
 

@@ -9,7 +9,7 @@ from functions._domain.ports import Ports
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Submit the current attempt's run, unless it has ended; submitting twice starts one."""
-    records.required(ports.storage, event.subject, Kind.MODEL)
+    records.of_subject(ports.storage, event.subject, Kind.MODEL)
     attempt = journal.view(ports.storage, event.subject).attempt
     asset, run = trained_model_id(event.subject, attempt), training.run_name(event.subject, attempt)
     if event.name == "cancellation.requested":

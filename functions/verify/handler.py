@@ -1,7 +1,5 @@
 """`verify` checks a claim from the bytes and the ledger, and signs what it found, good or bad."""
 
-from uuid import UUID
-
 from functions._domain import intake, paths, records, verification
 from functions._domain.authorizations import evidence
 from functions._domain.errors import RejectedRequest
@@ -14,10 +12,9 @@ from functions._domain.statements import opened, statement
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Verify one claim of a request; what an earlier execution signed counts."""
-    request = intake.load(ports.storage, UUID(str(event.data.get("request"))))
-    claim = event.attributes.get("claim", "")
-    if request.route != "verifications" or request.asset != event.subject or claim not in request.body["claims"]:
-        raise RejectedRequest(f"request {request.id} does not ask to verify {claim!r} of {event.subject}")
+    request, claim = intake.named(ports.storage, event, "verifications"), event.attributes.get("claim", "")
+    if claim not in request.body["claims"]:
+        raise RejectedRequest(f"request {request.id} does not ask to verify {claim!r}")
     key = paths.evidence_key(request.asset, claim, str(request.id))
     envelope = ports.storage.read(key)
     if envelope is None or not ports.signer.made(envelope):

@@ -203,6 +203,16 @@ def test_an_archive_that_would_run_code_is_refused_and_nothing_runs(models: Path
     assert not (target / "proof").exists()
 
 
+def test_torchscript_that_writes_files_is_refused(models: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with zipfile.ZipFile(models / "script" / "model.pt") as old, zipfile.ZipFile(source / "model.pt", "w") as new:
+        for name in old.namelist():
+            code = old.read(name).replace(b"return", b"torch . \\\n save(input, 'proof')\n    return", 1)
+            new.writestr(name, code if name.endswith(".py") else old.read(name))
+    assert "reads or writes files (torch.save)" in refused(source, tmp_path / "target")
+
+
 @pytest.mark.parametrize("kept", [0.5, 0.99])
 def test_a_model_that_is_cut_off_is_refused(models: Path, tmp_path: Path, kept: float) -> None:
     data = (models / "mlp" / "model.pt2").read_bytes()

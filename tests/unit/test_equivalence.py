@@ -151,6 +151,20 @@ def test_a_source_that_takes_nothing_is_refused(model: Path) -> None:
         measured(written(model), run=broken)
 
 
+def test_rows_without_a_number_in_the_source_say_nothing_where_others_do(model: Path) -> None:
+    def partly(inputs: Sequence[Array]) -> list[Array]:
+        found = source(inputs)[0]
+        if len(found) > 2:
+            found[0] = numpy.nan
+        return [found]
+
+    report = measured(written(model), run=partly)
+    assert report["verdict"] in ("equal", "within-tolerance")
+    assert report["undefined"] == ["normal, batch=5", "even, batch=5"]
+    never = measured(written(model), run=lambda inputs: [source(inputs)[0] * numpy.float32("nan")])
+    assert never["verdict"] == "not-equal"
+
+
 # ---- comparing arrays ----
 
 DTYPES = {"float16": 1e3, "float32": 1e6, "float64": 1e9}
@@ -200,6 +214,13 @@ def test_nan_and_infinity_must_be_in_the_same_places(expected: Array, special: f
         assert not compare(one, other).within
     if numpy.isinf(special):
         assert not compare(with_special, numpy.where(numpy.isinf(with_special), -with_special, with_special)).within
+
+
+def test_a_float32_model_that_answers_in_float64_is_judged_as_float32() -> None:
+    expected, actual = numpy.array([1.0]), numpy.array([1.0 + 1e-6])
+    assert compare(expected, actual, "float32").within
+    assert not compare(expected, actual).within
+    assert compare(expected.astype("float16"), expected.astype("float16") + numpy.float16(0.002), "float32").within
 
 
 def test_masked_numbers_are_no_measure_of_the_others() -> None:
@@ -257,6 +278,17 @@ def test_inputs_fit_the_signature_at_three_sizes() -> None:
         assert 80 < image.mean() < 120
         assert mask.shape == (tokens.shape[1],)
         assert small.max() > 10
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int64"])
+def test_a_mask_never_hides_a_whole_row(dtype: str) -> None:
+    padding = Input("m", dtype, ("batch", "length")).like(numpy.zeros((2, 5), dtype))
+    keeping = Input("m", dtype, ("batch", "length")).like(numpy.ones((2, 5), dtype))
+    scopes = {"batch": (1, 2, 50), "length": (1, 4, 50)}
+    for known, first in ((padding, 0), (keeping, 1)):
+        masks = [case.arrays[0] for case in draw(Signature((known,), scopes), 0)]
+        assert all((mask[:, 0] == first).all() for mask in masks)
+        assert any((mask != first).any() for mask in masks)
 
 
 @given(low=st.integers(0, 50), room=st.one_of(st.none(), st.integers(0, 50)), hint=st.integers(0, 60))

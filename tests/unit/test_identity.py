@@ -3,6 +3,7 @@
 The literal UUIDs are part of the published interface: an asset's identifier must not change with a version of ours.
 """
 
+from collections.abc import Callable
 from uuid import UUID, uuid5
 
 import pytest
@@ -26,7 +27,7 @@ MODEL = UUID("11111111-2222-4333-8444-555555555555")
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
 
 
-PINNED = {
+PINNED: dict[str, tuple[Callable[[], UUID], str]] = {
     "request": (lambda: request_id("local", "admin", "datasets", "key-1"), "d671aa97-7ddf-5d3d-8b70-46307781f7d5"),
     "inbox": (
         lambda: inbox_request_id("local", "inbox/dataset/a/asset.json", digest_of(b"{}")),

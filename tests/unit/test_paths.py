@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from functions._domain.paths import checked_path, clashing_paths
@@ -15,21 +15,24 @@ NAMES = st.text("aAbß.é", min_size=1, max_size=4).filter(lambda name: name not
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
 
 
-@given(ANY)
-def test_a_path_is_unchanged_or_refused_in_words(path: str) -> None:
+def _refusal(path: str) -> str:
     try:
         assert checked_path(path) is path
     except ValueError as error:
-        assert str(error).startswith(repr(path))
-        assert any(way in str(error) for way in ("rename the file", "write it relative"))
+        return str(error)
+    return ""
+
+
+@given(ANY)
+def test_a_path_is_unchanged_or_refused_in_words(path: str) -> None:
+    refusal = _refusal(path)
+    assert not refusal or refusal.startswith(repr(path))
+    assert not refusal or any(way in refusal for way in ("rename the file", "write it relative"))
 
 
 @given(ANY)
 def test_a_path_that_is_taken_stays_below_its_folder_and_can_be_written(path: str) -> None:
-    try:
-        checked_path(path)
-    except ValueError:
-        return
+    assume(not _refusal(path))
     assert not PurePosixPath(path).is_absolute()
     assert PurePosixPath(path).as_posix() == path
     assert ".." not in PurePosixPath(path).parts

@@ -26,7 +26,7 @@ from functions._domain.errors import RejectedRequest
 from functions._runtime.local import problem
 from functions._runtime.local.delivery import Answer, deliver
 from functions._runtime.local.lanes import Lane, Schedule
-from functions.declaration import FUNCTIONS, subscriptions
+from functions.declaration import DELIVERY, FUNCTIONS, subscriptions
 
 TTL = "knativebrokerttl"
 _LONGEST = 255
@@ -72,8 +72,8 @@ class Broker:
         self,
         subscribers: Iterable[Subscriber],
         sink: Subscriber | None = None,
-        retry: int = 10,
-        backoff: float = 0.2,
+        retry: int = DELIVERY.retry,
+        backoff: float = DELIVERY.backoff,
         tap: Callable[[Delivery], None] | None = None,
     ) -> None:
         """``retry`` more attempts after the first, the n-th after ``backoff`` * 2^(n-1) seconds."""

@@ -97,6 +97,7 @@ class Platform:
         self.data = data.absolute()
         self.addresses: Addresses
         self.settings: Mapping[str, str]
+        self.apps: Mapping[str, WSGIApplication]
         self.broker: Broker
         self._hooks, self._port, self._say, self._environ = hooks, port, say, environ
         self._block_time, self._tap, self._sweep_every = block_time, tap, sweep_every
@@ -176,7 +177,8 @@ class Platform:
             rpc_url=self._environ.get("POLYGLOT_RPC_URL") or self._start_chain(),
         )
         self.settings = {**self.addresses.settings, **self._hooks.prepare(self.addresses)}
-        self._serve(listening, self._hooks.make_apps(self.settings))
+        self.apps = self._hooks.make_apps(self.settings)
+        self._serve(listening, self.apps)
         self._hooks.recover()
         self._repeat("sweep", self._sweep_every, self._hooks.sweep)
         folder.write_env(self.data, {f"POLYGLOT_{name}": self.settings[f"POLYGLOT_{name}"] for name in _IN_ENV})
