@@ -350,16 +350,8 @@ FUNCTIONS: tuple[Function, ...] = (
 OUTSIDE_PRODUCERS: Mapping[str, str] = {"training.finished": "the run itself, source /tenants/<tenant>/runs/<run>"}
 """Event types that something other than a function produces too."""
 
-@dataclass(frozen=True)
-class Delivery:
-    """How a Broker delivers: ``retry`` more attempts after the first, the n-th after ``backoff`` * 2^(n-1) seconds."""
-
-    retry: int = 10
-    backoff: float = 0.2
-
-
-DELIVERY = Delivery()
-"""The delivery of every event, on the embedded Broker and on Knative's."""
+RETRIES, BACKOFF = 10, 0.2
+"""How a Broker delivers: ``RETRIES`` more attempts after the first, the n-th after ``BACKOFF`` * 2^(n-1) seconds."""
 
 INFORMATIVE: frozenset[str] = frozenset({"training.started", "training.failed", "evidence.recorded"})
 """Event types that need no subscriber."""

@@ -13,7 +13,7 @@ from functions._domain.digests import canonical, digest_of
 from functions._domain.errors import Unavailable
 from functions._domain.paths import token_key
 from functions._runtime import settings
-from functions._runtime.http import TOKEN_SCHEMA
+from functions._runtime.tokens import TOKEN_SCHEMA
 from functions.declaration import FUNCTIONS, by_name
 
 if TYPE_CHECKING:

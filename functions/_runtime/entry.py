@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from functions._runtime import settings
 from functions._runtime.wiring import WiredPorts
@@ -35,9 +34,3 @@ def service(name: str) -> Callable[[Request], ResponseReturnValue]:
         return events.answer(function, request, ports)
 
     return handle
-
-
-def load(dotted: str) -> Any:
-    """What a dotted string of the declaration names: ``package.module:name``."""
-    module, _, name = dotted.partition(":")
-    return getattr(import_module(module), name)

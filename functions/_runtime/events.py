@@ -18,7 +18,9 @@ from functions._backends.cloudevents import Incoming, from_http, is_event, to_ht
 from functions._domain import burial, errors
 from functions._domain.events import Event
 from functions._domain.ports import Ports
-from functions._runtime.http import problem, status_of
+from functions._runtime import problems
+from functions._runtime.dotted import load
+from functions._runtime.http import problem
 
 if TYPE_CHECKING:
     from flask import Request
@@ -36,7 +38,7 @@ def answer(function: Function, request: Request, ports: Ports) -> Response:
     try:
         return _delivered(function, request, ports)
     except errors.Rejected as error:
-        status = status_of(error)
+        status = problems.status_of(error)
         return problem(400 if status in RETRIED else status, str(error))
     except errors.Unavailable as error:
         return problem(503, str(error))
@@ -46,8 +48,6 @@ def answer(function: Function, request: Request, ports: Ports) -> Response:
 
 
 def _delivered(function: Function, request: Request, ports: Ports) -> Response:
-    from functions._runtime.entry import load
-
     headers, body = dict(request.headers), request.get_data()
     if function.notices and not is_event(headers):
         load(function.notices)(list(recorded_keys(request.get_json(force=True, silent=True))), "records", ports)

@@ -2,10 +2,10 @@
 
 import re
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
-from functions._runtime.entry import load
-from functions._runtime.http import TITLES
+from functions._runtime.dotted import load
 from functions.declaration import FUNCTIONS, Function, Route
 
 REF = "#/components/schemas/{model}"
@@ -94,7 +94,7 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     possible = [400, 401, 403, 404, 422, 500, 503] + ([413] if route.body else [])
     problems = {
         str(status): {
-            "description": TITLES[status],
+            "description": HTTPStatus(status).phrase,
             "content": {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}},
         }
         for status in sorted(possible)

@@ -13,6 +13,7 @@ MEANING: Mapping[str, str] = {
     "POLYGLOT_S3_URL": "the object store's address; AWS where it is not set",
     "POLYGLOT_S3_PUBLIC_URL": "its address for clients, where that is another one",
     "POLYGLOT_BUCKET": "the tenant's bucket",
+    "AWS_REGION": "the bucket's region; us-east-1 where it is not set",
     "POLYGLOT_RPC_URL": "the EVM node's JSON-RPC address",
     "POLYGLOT_CHAIN_ID": "the chain's number",
     "POLYGLOT_LEDGER": "the address of the tenant's AssetLedger (polyglot ledger init prints it)",
@@ -23,6 +24,21 @@ MEANING: Mapping[str, str] = {
     "POLYGLOT_DATA": "the embedded platform's folder",
     "POLYGLOT_PLATFORM_PID": "the embedded platform's process, which trainings do not outlive",
 }
+
+CLUSTER: Mapping[str, str] = {
+    "POLYGLOT_TENANT": "acme",
+    "POLYGLOT_BUCKET": "acme-models",
+    "POLYGLOT_S3_URL": "http://s3.storage.svc.cluster.local",
+    "POLYGLOT_S3_PUBLIC_URL": "https://s3.example.org",
+    "AWS_REGION": "us-east-1",
+    "POLYGLOT_RPC_URL": "http://evm.ledger.svc.cluster.local:8545",
+    "POLYGLOT_CHAIN_ID": "1337",
+    "POLYGLOT_LEDGER": "0x0000000000000000000000000000000000000000",
+    "POLYGLOT_EVIDENCE_LOG": "0x0000000000000000000000000000000000000000",
+    "POLYGLOT_BROKER_URL": "http://broker-ingress.knative-eventing.svc.cluster.local/acme/polyglot",
+    "POLYGLOT_ENGINE": "argo",
+}
+"""What a tenant's ConfigMap holds, with an example of each; the others are of the embedded platform or of one pod."""
 
 _BOUND: ContextVar[Mapping[str, str] | None] = ContextVar("settings", default=None)
 

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("examples")]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NAMES = ("digits", "diabetes")
+EPOCHS = "12"
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def dataset(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(name: str, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp(f"{name}-run")
-    done = run(name, folder, dataset)
+    done = run(name, folder, dataset, "--epochs", EPOCHS)
     assert done.returncode == 0, done.stderr
     return Trained(folder, done.stdout)
 
@@ -86,7 +87,7 @@ def test_an_image_folder_holds_what_an_image_needs_and_nothing_else(name: str) -
 def test_the_training_is_worth_something(name: str, trained: Trained) -> None:
     """Guessing would be right in 10 of 100 digits, and 77 off in the progression."""
     assert trained.metrics["accuracy"] > 0.95 if name == "digits" else trained.metrics["rmse"] < 60
-    assert "epoch 1/" in trained.printed
+    assert f"epoch {EPOCHS}/{EPOCHS}" in trained.printed
     assert "ignored: --unknown-to-it 1" in trained.printed
 
 
@@ -101,17 +102,9 @@ def test_it_leaves_a_model_that_is_taken_and_samples_without_pickles(trained: Tr
 
 
 def test_another_run_elsewhere_gives_the_same_bytes(name: str, dataset: Path, trained: Trained, tmp_path: Path) -> None:
-    assert run(name, tmp_path / "elsewhere", dataset).returncode == 0
+    assert run(name, tmp_path / "elsewhere", dataset, "--epochs", EPOCHS).returncode == 0
     for path in ("model/model.pt2", "model/samples.npz", "output/metrics.json"):
         assert (tmp_path / "elsewhere" / path).read_bytes() == (trained.folder / path).read_bytes()
-
-
-def test_hyperparameters_count(dataset: Path, trained: Trained, name: str, tmp_path: Path) -> None:
-    if name == "digits":
-        pytest.skip("the other example shows it, and each training costs five seconds")
-    done = run(name, tmp_path / "short", dataset, "--epochs", "1", "--seed", "8")
-    assert "epoch 1/1" in done.stdout
-    assert (tmp_path / "short/model/model.pt2").read_bytes() != (trained.folder / "model/model.pt2").read_bytes()
 
 
 def test_a_missing_channel_is_said_and_fails(name: str, tmp_path: Path) -> None:

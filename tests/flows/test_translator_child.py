@@ -1,6 +1,5 @@
 """Real translators as real children: small PyTorch models become ONNX, and what is hostile or broken is refused."""
 
-import io
 import json
 import os
 import pickle
@@ -228,15 +227,6 @@ def test_pickles_are_refused_with_the_way_out(models: Path, tmp_path: Path) -> N
     source.mkdir()
     (source / "model.pt2").write_bytes(pickle.dumps({"weights": [1.0]}))
     assert "pickle" in refused(source, tmp_path / "two")
-
-
-def test_samples_that_do_not_fit_are_refused(models: Path, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(models / "mlp", source)
-    rows = io.BytesIO()
-    numpy.savez(rows, input=numpy.zeros((3, 9), "float32"))
-    (source / "samples.npz").write_bytes(rows.getvalue())
-    assert "samples.npz cannot be used: 'input' has the shape (3, 9)" in refused(source, tmp_path / "target")
 
 
 def test_an_opset_that_the_exporter_does_not_write_is_refused(models: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 import functions
 from functions._domain.events import TYPE
-from functions._runtime.entry import load
+from functions._runtime.dotted import load
 from functions.declaration import (
     FUNCTIONS,
     INFORMATIVE,

@@ -23,10 +23,10 @@ import urllib3
 
 from functions._backends.cloudevents import CloudEvent, read
 from functions._domain.errors import RejectedRequest
-from functions._runtime.local import problem
+from functions._runtime import problems
 from functions._runtime.local.delivery import Answer, deliver
 from functions._runtime.local.lanes import Lane, Schedule
-from functions.declaration import DELIVERY, FUNCTIONS, subscriptions
+from functions.declaration import BACKOFF, FUNCTIONS, RETRIES, subscriptions
 
 TTL = "knativebrokerttl"
 _LONGEST = 255
@@ -72,8 +72,8 @@ class Broker:
         self,
         subscribers: Iterable[Subscriber],
         sink: Subscriber | None = None,
-        retry: int = DELIVERY.retry,
-        backoff: float = DELIVERY.backoff,
+        retry: int = RETRIES,
+        backoff: float = BACKOFF,
         tap: Callable[[Delivery], None] | None = None,
     ) -> None:
         """``retry`` more attempts after the first, the n-th after ``backoff`` * 2^(n-1) seconds."""
@@ -91,7 +91,7 @@ class Broker:
     def ingress(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The WSGI application to POST events to: 202, 400 on what is no CloudEvent 1.0, 405 on other methods."""
         if environ["REQUEST_METHOD"] != "POST":
-            return problem.answer(start_response, 405, "a Broker takes POST only", Allow="POST")
+            return problems.answer(start_response, 405, "a Broker takes POST only", Allow="POST")
         headers = {
             name.removeprefix("HTTP_").replace("_", "-").lower(): str(value)
             for name, value in environ.items()
@@ -100,9 +100,9 @@ class Broker:
         try:
             event = read(headers, environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
             if not self.accept(event):
-                return problem.answer(start_response, 400, f"the event's {TTL} is used up: it ran in a circle")
+                return problems.answer(start_response, 400, f"the event's {TTL} is used up: it ran in a circle")
         except RejectedRequest as error:
-            return problem.answer(start_response, 400, str(error))
+            return problems.answer(start_response, 400, str(error))
         start_response("202 Accepted", [("Content-Length", "0")])
         return []
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from functions._runtime.local import child, loopback, problem
+from functions._runtime import problems
+from functions._runtime.local import child, loopback
 from functions.declaration import FUNCTIONS, by_name
 
 _CHUNK = 64 * 1024
@@ -119,7 +120,7 @@ class Service:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         running, connection = self._connect()
         if running is None:
-            return problem.answer(start_response, 503, f"{self.name} is stopping")
+            return problems.answer(start_response, 503, f"{self.name} is stopping")
         done = ExitStack()
         done.callback(self._leave)
         done.callback(connection.close)
@@ -131,7 +132,7 @@ class Service:
         except (OSError, http.client.HTTPException) as error:
             done.close()
             detail = f"the process of {self.name} ended or did not answer ({error!r}); its log is {running.child.log}"
-            return problem.answer(start_response, 503, detail)
+            return problems.answer(start_response, 503, detail)
         start_response(
             f"{response.status} {response.reason}",
             [(name, value) for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP],

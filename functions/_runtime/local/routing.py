@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from functions._runtime.local import problem
+from functions._runtime import problems
 from functions.declaration import FUNCTIONS, Function
 
 _OPENAPI = "/v1/openapi.json"
@@ -48,9 +48,9 @@ def compose(
             return ingress(environ, start_response)
         service = _service(environ, path, owners)
         if service is None:
-            return problem.answer(start_response, 404, f"there is nothing at {path}")
+            return problems.answer(start_response, 404, f"there is nothing at {path}")
         if service not in apps:
-            return problem.answer(start_response, 404, f"there is no function {service} here")
+            return problems.answer(start_response, 404, f"there is no function {service} here")
         return apps[service](environ, start_response)
 
     return application

@@ -19,7 +19,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
-from functions._runtime.local import loopback, problem
+from functions._runtime import problems
+from functions._runtime.local import loopback
 from functions.declaration import FUNCTIONS, Function
 
 _SPARE_THREADS = 32
@@ -31,9 +32,9 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         error = self.request.error
-        body = problem.document(error.code, f"{error.reason}: {error.body}")
+        body = problems.document(error.code, f"{error.reason}: {error.body}")
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", problem.CONTENT_TYPE))
+        self.response_headers.append(("Content-Type", problems.CONTENT_TYPE))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)

@@ -1,0 +1,38 @@
+"""The names of Kubernetes objects that are the same in every tenant's namespace, and that several parts must agree on.
+
+What differs between tenants is what these objects hold: one ConfigMap, the Secret with the S3 credentials, and one
+Secret for each role's keys.
+
+>>> key_secret("trainer")
+'polyglot-key-trainer'
+"""
+
+SETTINGS = "polyglot"
+"""The tenant's ConfigMap; its keys are the settings' names."""
+
+S3_SECRET, S3_SECRET_KEYS = "polyglot-s3", ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""The Secret with the credentials of the tenant's bucket, and what it holds."""
+
+KEYS_FOLDER = "/var/run/polyglot/keys"
+"""Where a signing function finds its role's two key files."""
+
+BROKER = "polyglot"
+
+RUN_LABEL, RUN_TRAINS, RUN_ANNOUNCES = "polyglot.io/run", "trains", "announces"
+"""The label of a run's pods: the one with the training container, and the one that posts ``training.finished``."""
+
+STORAGE_LABEL = "polyglot.io/storage"
+"""The label, ``"true"``, of a namespace whose pods are the object store."""
+
+RUN_ACCOUNT, RUN_EXECUTOR = "run", "run-executor"
+"""Service accounts of a run's pods (no rights, no token) and of Argo's executor in them (reports results)."""
+
+
+def key_secret(role: str) -> str:
+    """The Secret with a role's keys, mounted only into the function that signs with them."""
+    return f"polyglot-key-{role}"
+
+
+def key_files(role: str) -> tuple[str, str]:
+    """The names of a role's key files, which are the keys of its Secret."""
+    return f"{role}.ledger.key", f"{role}.statement.pem"

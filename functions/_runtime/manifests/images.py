@@ -1,0 +1,82 @@
+"""The images that Services run: one for each set of extras, and the Containerfile that builds it.
+
+An image's name in the manifests has no registry and no tag; kustomize (``images:``) or ``polyglot deploy`` says which
+build of it is meant.
+"""
+
+from collections.abc import Mapping, Sequence
+from string import Template
+
+from functions.declaration import Function, Variant
+
+PREFIX = "polyglot-"
+PLAIN = "plain"
+LEDGER = "ledger"
+
+CONTAINERFILE = Template("""\
+# polyglot-$image runs: $services
+# Built in the repository's root, by buildah, podman or docker:
+#   buildah build --file knative/images/$image.Containerfile --tag polyglot-$image .
+ARG BASE=python:3.11-slim
+
+FROM $${BASE} AS packages
+# pip's own settings, all optional: --build-arg PIP_EXTRA_INDEX_URL=<an index with CPU builds of PyTorch>
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_FIND_LINKS
+WORKDIR /build
+COPY pyproject.toml constraints.txt README.md ./
+# The packages alone, with our own left empty, so that a change of our code does not install them again.
+RUN mkdir functions && touch functions/__init__.py \\
+ && python3 -m venv --without-pip /opt/polyglot \\
+ && python3 -m pip --python /opt/polyglot/bin/python --disable-pip-version-check install --quiet --no-compile \\
+    --constraint constraints.txt '.$extras' \\
+ && rm -r /opt/polyglot/lib/python3*/site-packages/functions \\
+ && echo /opt/polyglot/app > "$$(echo /opt/polyglot/lib/python3*/site-packages)/polyglot.pth"
+# Bytecode that is never checked against time stamps, which copying changes. Some packages hold templates and code for
+# other Pythons that do not compile; nothing imports those.
+RUN /opt/polyglot/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/polyglot/lib || true
+
+FROM $${BASE}
+COPY --from=packages /opt/polyglot /opt/polyglot
+COPY functions /opt/polyglot/app/functions
+RUN /opt/polyglot/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/polyglot/app
+# HOME is where gunicorn puts its control socket: the one place that can be written to.
+ENV PATH=/opt/polyglot/bin:$$PATH \\
+    HOME=/tmp \\
+    PYTHONDONTWRITEBYTECODE=1 \\
+    PYTHONUNBUFFERED=1 \\
+    FUNCTION_SOURCE=/opt/polyglot/app/functions/_runtime/main.py \\
+    THREADS=8
+WORKDIR /tmp
+USER 65532:65532
+ENTRYPOINT []
+CMD ["functions-framework"]
+""")
+
+
+def image_of(function: Function, variant: Variant | None = None) -> str:
+    """The image of a Service."""
+    return PREFIX + _kind(function, variant)
+
+
+def containerfiles(functions: Sequence[Function]) -> Mapping[str, str]:
+    """The Containerfile of each image, by the image's name without its prefix."""
+    used: dict[str, list[str]] = {}
+    for function in functions:
+        for name, variant in zip(function.services, function.variants or (None,), strict=True):
+            used.setdefault(_kind(function, variant), []).append(name)
+    return {
+        image: CONTAINERFILE.substitute(image=image, services=", ".join(services), extras=_extras(image))
+        for image, services in sorted(used.items())
+    }
+
+
+def _kind(function: Function, variant: Variant | None) -> str:
+    return (variant.extra if variant else function.extra) or PLAIN
+
+
+def _extras(image: str) -> str:
+    """The extras of pyproject.toml, as pip takes them: an image that is not the plain one can use the ledger."""
+    extras = [] if image == PLAIN else [LEDGER] if image == LEDGER else [LEDGER, image]
+    return f"[{','.join(extras)}]" if extras else ""

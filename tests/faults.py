@@ -1,0 +1,520 @@
+"""Faults for tests: a platform whose every write can be its last, and what must be true after it came back.
+
+A test serves the bucket and the ledger node itself, puts a ``Proxy`` before each, and starts ``polyglot up`` on them.
+The proxies share a ``Fuse``: the first time that it sees a write, the platform is killed, in turn just before the write
+reaches the store and just after, so that each write of a chain is the last of one life. Hundreds of lives would take
+long, so ``Nursery`` forks them from an interpreter that has imported everything.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import rlp
+import urllib3
+
+from functions._backends.ethereum import EthereumLedger, Rpc, topic
+from functions._domain.identity import trained_model_id, translation_id
+from functions._runtime.local import chain, tether
+from functions.declaration import FUNCTIONS
+from tests.platforms import POLYGLOT
+
+ROOT = Path(__file__).parents[1]
+WARM = ("functions._runtime.embedded", "functions._runtime.local.platform", "functions._runtime.http",
+        "functions._runtime.events", "functions._runtime.openapi", "functions._backends.ethereum_admin",
+        "functions._backends.s3", "functions._backends.broker", "functions._backends.process",
+        "functions._backends.translator", "functions._backends.typed_data", "functions_framework", "boto3",
+        "securesystemslib.dsse", "rlp", "urllib3")  # fmt: skip
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+class Died(Exception):
+    """The platform is gone; its exit status."""
+
+
+class Life(Protocol):
+    """One run of ``polyglot up``."""
+
+    data: Path
+    pid: int
+    log: Path
+
+    def status(self) -> int | None:
+        """Its exit status (negative: the signal that ended it), or None while it lives."""
+
+
+@dataclass
+class Process:
+    """``polyglot up`` as a process of its own."""
+
+    data: Path
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def status(self) -> int | None:
+        return self.process.poll()
+
+
+@contextmanager
+def up(data: Path, *options: str, **environment: str) -> Iterator[Process]:
+    """``polyglot up`` on a free port; killed at the end where the test did not stop it."""
+    log = data.with_name(f"{data.name}.log")
+    (data / "env").unlink(missing_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*POLYGLOT, "up", "--data", str(data), "--port", "0", *options], cwd=ROOT, stdout=output, stderr=output,
+            env={**os.environ, "TMPDIR": str(scratch(data)), **environment}, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield Process(data, process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def scratch(data: Path) -> Path:
+    """Where a platform's temporary files go, so that whatever works on them can be told by its command line."""
+    folder = data.with_name(f"{data.name}.tmp")
+    folder.mkdir(exist_ok=True, parents=True)
+    return folder
+
+
+def ready(life: Life, seconds: float = 60) -> dict[str, str]:
+    """Wait for ``DIR/env``; its settings. Raises Died."""
+    end = time.monotonic() + seconds
+    while not (life.data / "env").exists():
+        status = life.status()
+        if status is not None:
+            raise Died(status)
+        assert time.monotonic() < end, f"not ready after {seconds} s:\n{life.log.read_text()}"
+        time.sleep(0.01)
+    rows = shlex.split((life.data / "env").read_text(), comments=False)
+    return dict(row.split("=", 1) for row in rows if row != "export")
+
+
+def ended(life: Life, seconds: float = 10) -> int:
+    """Wait until it has ended; its exit status."""
+    end = time.monotonic() + seconds
+    while (status := life.status()) is None:
+        assert time.monotonic() < end, f"still alive after {seconds} s:\n{life.log.read_text()}"
+        time.sleep(0.01)
+    return status
+
+
+def processes(*words: str) -> dict[int, str]:
+    """The living processes whose command lines hold all these words."""
+    listed = subprocess.run(["ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True)
+    found = {}
+    for row in listed.stdout.splitlines():
+        pid, state, command = row.split(maxsplit=2)
+        if "Z" not in state and all(word in command for word in words) and int(pid) != os.getpid():
+            found[int(pid)] = command
+    return found
+
+
+def of_platform(data: Path) -> dict[int, str]:
+    """What works for a platform on a folder, itself included."""
+    return {**processes(str(data)), **processes(str(scratch(data)))}
+
+
+def gone(data: Path, seconds: float = 5) -> bool:
+    """Whether nothing works for a platform any more, within some seconds."""
+    end = time.monotonic() + seconds
+    while of_platform(data):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def kill_soon(life: Life, *words: str, seconds: float = 60) -> int:
+    """Kill the first process whose command line holds these words, as soon as there is one; its pid."""
+    end = time.monotonic() + seconds
+    while not (found := processes(*words)):
+        assert life.status() is None, life.log.read_text()
+        assert time.monotonic() < end, f"no process with {words} after {seconds} s"
+        time.sleep(0.02)
+    pid = min(found)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+class Nursery:
+    """An interpreter that has imported everything, and forks a ``polyglot up`` on demand."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults"], cwd=ROOT, text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self._lock = threading.Lock()
+
+    def ask(self, **question: object) -> Any:
+        """One question, one answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            return json.loads(self._process.stdout.readline())
+
+    def up(self, data: Path, **environment: str) -> "Forked":
+        """A new life on a folder."""
+        (data / "env").unlink(missing_ok=True)
+        log = data.with_name(f"{data.name}.log")
+        argv = ["up", "--data", str(data), "--port", "0"]
+        environment = {"TMPDIR": str(scratch(data)), **environment}
+        return Forked(data, self.ask(argv=argv, environment=environment, log=str(log)), log, self)
+
+    def close(self) -> None:
+        """End it, and with it whatever it started."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+@dataclass
+class Forked:
+    """A ``polyglot up`` out of the nursery."""
+
+    data: Path
+    pid: int
+    log: Path
+    nursery: Nursery
+
+    def status(self) -> int | None:
+        found: int | None = self.nursery.ask(poll=self.pid)
+        return found
+
+
+def nurse() -> None:
+    """The program behind ``Nursery``: one line of JSON in, one out, until its input ends."""
+    for name in (*WARM, *(f"functions.{function.name}.handler" for function in FUNCTIONS)):
+        import_module(name)
+    ended_with: dict[int, int] = {}
+    parent = os.getpid()
+    for row in sys.stdin:
+        asked = json.loads(row)
+        if "poll" in asked:
+            pid = asked["poll"]
+            if pid not in ended_with and (waited := os.waitpid(pid, os.WNOHANG))[0]:
+                ended_with[pid] = os.waitstatus_to_exitcode(waited[1])
+            answer = ended_with.get(pid)
+        else:
+            answer = os.fork() or _grow_up(parent, **asked)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _grow_up(parent: int, argv: list[str], environment: Mapping[str, str], log: str) -> int:
+    status = 70
+    try:
+        os.setsid()
+        tether.tether(parent)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number in (1, 2):
+            os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), number)
+        os.environ.update(environment)
+        from functions.__main__ import main
+
+        status = main(argv)
+    finally:
+        os._exit(status)
+
+
+@dataclass
+class Fuse:
+    """Kills the armed platform at each write that it sees for the first time.
+
+    Writes are told apart by what they write, apart from the random names of executions, whose steps are done again
+    from their beginning. ``kills`` tells them in order.
+    """
+
+    kills: list[str] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _victim: int | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def arm(self, pid: int) -> None:
+        """Whom to kill next."""
+        with self._lock:
+            self._victim = pid
+
+    @property
+    def names(self) -> set[str]:
+        """Every write that was the last of a life."""
+        return set(self._seen)
+
+    @contextmanager
+    def around(self, write: str | None) -> Iterator[bool]:
+        """Pass a request on inside; False where it must not arrive, since the platform died before."""
+        victim = self._blown(write)
+        before = len(self.kills) % 2 == 0
+        if victim is not None and before:
+            os.kill(victim, signal.SIGKILL)
+        yield victim is None or not before
+        if victim is not None and not before:
+            os.kill(victim, signal.SIGKILL)
+
+    def _blown(self, write: str | None) -> int | None:
+        with self._lock:
+            if write is None or write in self._seen or self._victim is None:
+                return None
+            self._seen.add(write)
+            self.kills.append(write)
+            victim, self._victim = self._victim, None
+            return victim
+
+
+class Proxy:
+    """Passes HTTP requests on to a server, through a fuse. ``name`` tells a write from its method, path and body."""
+
+    def __init__(self, upstream: str, fuse: Fuse, name: Callable[[str, str, bytes], str | None]) -> None:
+        class Handler(_Passing):
+            pass
+
+        Handler.upstream, Handler.fuse, Handler.name = urlsplit(upstream).netloc, fuse, staticmethod(name)
+        self._server = _Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is what this is for."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Passing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+    upstream: str
+    fuse: Fuse
+    name: Callable[[str, str, bytes], str | None]
+
+    def setup(self) -> None:
+        super().setup()
+        self._connection = http.client.HTTPConnection(self.upstream, timeout=60)
+
+    def finish(self) -> None:
+        self._connection.close()
+        with suppress(ConnectionError):
+            super().finish()
+
+    def handle_expect_100(self) -> bool:
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        pass
+
+    def _pass(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with self.fuse.around(self.name(self.command, self.path, body)) as may:
+            if not may:
+                self.close_connection = True
+                return
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
+            self._connection.request(self.command, self.path, body, headers)
+            answer = self._connection.getresponse()
+            data = answer.read()
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in _HOP_BY_HOP:
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", length or str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 - names of the base class
+
+
+def object_write(method: str, path: str, _body: bytes) -> str | None:
+    """The platform's own writes to the bucket; those of clients are presigned."""
+    parts = urlsplit(path)
+    if method not in ("PUT", "POST", "DELETE") or "X-Amz-Signature" in parts.query:
+        return None
+    return f"{method} {stored(unquote(parts.path).removeprefix('/polyglot/'))}"
+
+
+def stored(key: str) -> str:
+    """An object's key, without the random name of its execution."""
+    head, *rest = key.split("/")
+    return "/".join([head, rest[0], "*", *rest[2:]]) if head == "runs" and len(rest) > 2 else key
+
+
+def transaction(_method: str, _path: str, body: bytes) -> str | None:
+    """A transaction by what it does; who carries it is random."""
+    question = json.loads(body)
+    if question["method"] != "eth_sendRawTransaction":
+        return None
+    fields = rlp.decode(bytes.fromhex(question["params"][0][2:]))
+    return f"transaction {hashlib.sha256(fields[3] + fields[5]).hexdigest()}"
+
+
+@dataclass
+class Customer:
+    """A client that asks for a chain over HTTP until it is complete, patiently: it repeats whatever got no answer."""
+
+    model: Path
+    image: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    dataset: str = ""
+    asked: str = ""
+
+    @property
+    def assets(self) -> dict[str, UUID]:
+        """The chain's assets by kind, in order; their UUIDs follow from the model's."""
+        trained = trained_model_id(UUID(self.asked), 1)
+        made = {"model": UUID(self.asked), "trained-model": trained, "translation": translation_id(trained)}
+        return {"dataset": UUID(self.dataset), **made}
+
+    def call(self, method: str, path: str, body: object = None, key: str = "") -> Any:
+        """One request. Raises Died where nobody answers."""
+        headers = {"Authorization": f"Bearer {self.settings['POLYGLOT_TOKEN']}", "Idempotency-Key": key or path}
+        data = None if body is None else json.dumps(body).encode()
+        url = self.settings["POLYGLOT_URL"] + path
+        try:
+            answer = urllib3.request(method, url, body=data, headers=headers, retries=False, timeout=60)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Died(path) from error
+        if answer.status == 503:  # its store was on the way to be killed
+            raise Died(path)
+        assert answer.status < 300, f"{method} {path}: {answer.status} {answer.data.decode()}"
+        return json.loads(answer.data)
+
+    def register(self) -> None:
+        """Ask for dataset and model, from the start, as a client does that was told nothing."""
+        self.dataset = self.call("POST", "/v1/uploads", {"kind": "dataset"})["id"]
+        page = {"page": 0, "files": [described(self.model, self.model.name)]}
+        self._send(self.call("POST", f"/v1/uploads/{self.dataset}/files", page)["files"], self.model.parent)
+        self.call("POST", "/v1/datasets", {"upload": self.dataset, "name": "killed"})
+        files = [described(path, path.name) for path in sorted(self.image.iterdir())]
+        pushed = self.call("POST", "/v1/images", {"files": files})
+        self._send(pushed["files"], self.image)
+        body = {"datasets": {"train": self.dataset}, "image": pushed["digest"], "name": "killed"}
+        self.asked = self.call("POST", "/v1/models", body)["asset"]
+
+    def _send(self, files: list[dict[str, Any]], folder: Path) -> None:
+        for one in files:
+            if not one["present"]:
+                put, data = one["put"], (folder / one["path"]).read_bytes()
+                answer = urllib3.request(put["method"], put["url"], body=data, headers=put["headers"], retries=False)
+                assert answer.status in (200, 412), answer.data
+
+    def state(self, asset: UUID) -> str:
+        """What ``status`` says of an asset."""
+        return str(self.call("GET", f"/v1/assets/{asset}/status")["state"])
+
+    def wait(self, look: Callable[[], None] = lambda: None, seconds: float = 60) -> None:
+        """Wait until the chain is complete; ``look`` is called each time before."""
+        end = time.monotonic() + seconds
+        while True:
+            look()
+            answer = self.call("GET", f"/v1/assets/{self.asked}/status")
+            if answer["state"] == "complete":
+                return
+            assert answer["state"] in ("waiting", "running"), answer
+            assert time.monotonic() < end, answer
+            time.sleep(0.1)
+
+    def verify(self, asset: UUID, seconds: float = 30) -> dict[str, str]:
+        """The verdicts of all claims, once the ledger has them."""
+        asked = self.call("POST", "/v1/verifications", {"asset": str(asset), "level": "all"}, key=f"verify {asset}")
+        end = time.monotonic() + seconds
+        while (answer := self.call("GET", f"/v1/requests/{asked['id']}"))["state"] != "complete":
+            assert time.monotonic() < end, answer
+            time.sleep(0.1)
+        return {claim["claim"]: claim["verdict"] for claim in answer["claims"] if claim["recorded"]}
+
+
+def described(path: Path, name: str) -> dict[str, object]:
+    """A file as ``POST /uploads/{id}/files`` takes it."""
+    data = path.read_bytes()
+    return {"path": name, "size": len(data), "sha256": f"sha256:{hashlib.sha256(data).hexdigest()}"}
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the ledger's own logs tell."""
+
+    rpc: Rpc
+    ledger: EthereumLedger
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str], evidence_log: str | None = None) -> "Books":
+        """The ledger that a platform's settings name."""
+        url, address = settings["POLYGLOT_RPC_URL"], settings["POLYGLOT_LEDGER"]
+        number = int(str(chain.ask(url, "eth_chainId")), 16)
+        return cls(Rpc(url), EthereumLedger(url, number, address, evidence_log or address))
+
+    def registered(self) -> Counter[UUID]:
+        """How often each asset was registered."""
+        return Counter(UUID(log["topics"][1][2:34]) for log in self._logs("AssetLedger", "AssetRegistered"))
+
+    def recorded(self) -> Counter[tuple[str, ...]]:
+        """How often each statement was recorded."""
+        return Counter((*log["topics"][1:], log["data"]) for log in self._logs("EvidenceLog", "EvidenceRecorded"))
+
+    def _logs(self, contract: str, event: str) -> list[dict[str, Any]]:
+        query = {"fromBlock": "0x0", "toBlock": "latest", "topics": [topic(contract, event)]}
+        found: list[dict[str, Any]] = self.rpc("eth_getLogs", query)
+        return found
+
+
+def keys(bucket: Path, prefix: str = "") -> list[str]:
+    """The keys in a bucket's folder that begin with a prefix."""
+    found = (path.relative_to(bucket).as_posix() for path in bucket.rglob("*") if path.is_file())
+    return sorted(key for key in found if key.startswith(prefix))
+
+
+def shape(bucket: Path, assets: Mapping[str, UUID]) -> Counter[str]:
+    """The objects of a chain's assets, without what is random in their keys: two chains that went well look alike."""
+    names = {str(asset): kind for kind, asset in assets.items()}
+    found: Counter[str] = Counter()
+    for asset in names:
+        for key in keys(bucket, f"assets/{asset}/"):
+            named = _UUID.sub(lambda match: names.get(match[0], "*"), key)
+            found[re.sub(r"[0-9a-f]{64}", "#", named)] += 1
+    return found
+
+
+if __name__ == "__main__":
+    nurse()
