@@ -50,6 +50,7 @@ check: setup ## Lint, types, layers, and that generated files are up to date
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/polyglot manifests --check
 	npm run --silent --prefix contracts check
 
 .PHONY: test-contracts
@@ -62,7 +63,8 @@ bench: setup ## Compare with the raw tools, both sides in one run; writes benchm
 	$(BIN)/python -m benchmarks
 
 .PHONY: generate
-generate: setup ## Make generated files again: ABI and bytecode, gas snapshot
+generate: setup ## Make generated files again: manifests, ABI and bytecode, gas snapshot
+	$(BIN)/polyglot manifests
 	npm run --silent --prefix contracts generate
 	npm run --silent --prefix contracts snapshot
 

@@ -1,4 +1,4 @@
-"""``polyglot manifests``: writes what `knative/` holds, from the declaration, or says where it differs. Needs no platform."""
+"""``polyglot manifests``: writes what `knative/` holds, from the declaration alone, or says where it differs."""
 
 import argparse
 from pathlib import Path

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from functions._domain import intake, journal, paths, records, requests
 from functions._domain.assets import Kind
-from functions._domain.digests import canonical, digest_of
+from functions._domain.digests import canonical, digest_of, digest_of_stream
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest, UnavailableYet
 from functions._domain.events import Event
 from functions._domain.identity import inbox_request_id
@@ -19,6 +19,7 @@ from functions._domain.sealing import Draft, Expected, digested, is_sealed_by, s
 from functions._domain.training import inspect
 
 _NAME = TypeAdapter[str](requests.Name)
+RECEIPT = "polyglot/receipt/v1"
 OURS = frozenset({"asset.json", "rejected.json", "receipt.json"})
 """What is no file of the asset in an inbox folder."""
 
@@ -181,7 +182,7 @@ def _inbox_body(kind: str, name: str, data: bytes) -> Mapping[str, Any]:
 def empty_inbox(ports: Ports, key: str, request: Request) -> None:
     """Remove an inbox folder whose asset is sealed, ``asset.json`` last; ``receipt.json`` tells the asset's UUID."""
     folder = key.removesuffix("asset.json")
-    receipt = {"schema": "polyglot/receipt/v1", "asset": str(request.asset), "sealed": True}
+    receipt = {"schema": RECEIPT, "asset": str(request.asset), "sealed": True}
     ports.storage.delete(paths.refusal_key(key))
     ports.storage.delete(f"{folder}receipt.json")
     ports.storage.create(f"{folder}receipt.json", canonical(receipt))
@@ -193,8 +194,10 @@ def empty_inbox(ports: Ports, key: str, request: Request) -> None:
 def reject_inbox(ports: Ports, key: str, reason: str) -> None:
     """Say beside an ``asset.json`` why it was not taken; a newer one is looked at again."""
     name = paths.refusal_key(key)
+    refused, _ = digest_of_stream(ports.storage.open(key) or ())
+    hint = f"{reason} — mend it, change asset.json (another name is enough), and put it there again"
     ports.storage.delete(name)
-    ports.storage.create(name, canonical({"schema": "polyglot/receipt/v1", "reason": reason}))
+    ports.storage.create(name, canonical({"schema": RECEIPT, "reason": hint, "refused": refused}))
 
 
 def request_of(ports: Ports, event: Event) -> Request:

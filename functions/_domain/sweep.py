@@ -10,8 +10,10 @@ from datetime import datetime
 from uuid import UUID
 
 from functions._domain import intake, paths, records
+from functions._domain.digests import digest_of_stream
 from functions._domain.errors import RejectedContent, RejectedUnknown
 from functions._domain.events import Event, announce
+from functions._domain.ingestion import RECEIPT
 from functions._domain.ports import Entry, Ports, Storage
 from functions._domain.progress import Progress
 
@@ -54,15 +56,21 @@ def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
     progress = Progress(ports.storage, ports.ledger, cause)
     try:
         _, _, identifier = entry.key.split("/")
-        steps = list(progress.chain(intake.load(ports.storage, UUID(identifier))))
+        request = intake.load(ports.storage, UUID(identifier))
+        steps = list(progress.chain(request))
     except (RejectedUnknown, RejectedContent, ValueError):
         steps = []
     if not steps:
         return Swept(entry.key)  # not ours to mend: left for a person to see
     last = steps[-1]
-    if last.state == "done" or last.has_ended:
+    if last.state == "done":
         ports.storage.delete(entry.key)
         return Swept(entry.key)
+    if last.has_ended:
+        ports.storage.delete(entry.key)
+        if [step.has_ended for step in progress.chain(request)][-1]:
+            return Swept(entry.key)
+        ports.storage.create(entry.key, b"")  # a retry came between the look and the removal
     newest = max(entry.modified, *(step.newest for step in steps))
     return Swept(entry.key, last.event if everything or is_due(ports.now(), newest) else None)
 
@@ -83,8 +91,19 @@ def _waiting(storage: Storage) -> Iterator[str]:
             written[entry.key] = entry
     for key, entry in written.items():
         refusal = written.get(paths.refusal_key(key))
-        if key.endswith("/asset.json") and (refusal is None or refusal.modified < entry.modified):
+        if key.endswith("/asset.json") and not (refusal and _is_refused(storage, entry, refusal)):
             yield key
+
+
+def _is_refused(storage: Storage, asset_json: Entry, refusal: Entry) -> bool:
+    """Whether a refusal is of this very ``asset.json``; the same one written again is looked at again too."""
+    if refusal.modified < asset_json.modified:
+        return False
+    try:
+        said = records.read(storage, refusal.key, RECEIPT) or {}
+    except RejectedContent:
+        return False  # not written by us
+    return bool(said.get("refused") == digest_of_stream(storage.open(asset_json.key) or ())[0])
 
 
 def _carried(ports: Ports, name: str, cause: str) -> Swept:

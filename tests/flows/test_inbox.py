@@ -1,4 +1,4 @@
-"""The inbox: files put into a bucket by any S3 client become a registered asset, or a reason why not lies beside them."""
+"""The inbox: files put into a bucket by any S3 client become a registered asset, or the reason why not is beside them."""
 
 import json
 import time
@@ -244,7 +244,6 @@ def test_a_mended_folder_is_looked_at_again(site: Site, inbox: Inbox) -> None:
     inbox.put("asset.json", "{")
     sweep(site)
     inbox.wait_for("rejected.json")
-    time.sleep(0.01)  # or both were written at the same time, as far as the store tells
     asset = inbox.asset_json(files=[{"path": "a"}])
     sweep(site)
     site.wait_for(str(asset))

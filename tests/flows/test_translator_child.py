@@ -71,7 +71,7 @@ torch.jit.save(torch.jit.script(MODELS["mlp"][0]), folder / "script" / "model.pt
 (folder / "classic").mkdir()
 torch.save(MODELS["mlp"][0].state_dict(), folder / "classic" / "model.pt")
 """
-GOOD = ("mlp", "conv", "again", "embedding", "pair", "script", "dropout")
+GOOD = ("conv", "again", "embedding", "pair", "script", "dropout")
 
 
 @pytest.fixture(scope="module")
@@ -114,13 +114,13 @@ def refused(source: Path, target: Path, **options: object) -> str:
 # ---- models that can be translated ----
 
 
-def test_a_small_network_is_translated_and_measured(report: Callable[[str], dict[str, Any]]) -> None:
-    found = report("mlp")
+def test_a_convolutional_net_is_translated_and_measured(report: Callable[[str], dict[str, Any]]) -> None:
+    found = report("conv")
     assert found["schema"] == "polyglot/translation-report/v1"
     assert found["verdict"] in ("equal", "within-tolerance")
     assert (found["framework"], found["format"], found["opset"], found["cases"]) == ("torch", "pt2", 18, 7)
     assert found["inputs"][0]["dtype"] == "float"
-    assert found["inputs"][0]["shape"][1:] == [4]
+    assert found["inputs"][0]["shape"][1:] == [1, 8, 8]
     assert isinstance(found["inputs"][0]["shape"][0], str), "the batch size is still free"
     assert set(found["versions"]) >= {"torch", "onnx", "onnxruntime", "onnxscript"}
     assert found["isolation"]["network"] in ("none", "host")

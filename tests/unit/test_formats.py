@@ -209,8 +209,8 @@ def test_damaged_models_are_a_model_or_refused(data: bytes, changes: list[tuple[
 @settings(deadline=None)
 @given(names=st.lists(st.text(max_size=60), max_size=8, unique=True), content=st.binary(max_size=50))
 def test_absurd_names_in_an_archive_are_a_model_or_refused(names: list[str], content: bytes) -> None:
-    usable = {
-        name: content for name in names if name.split("\x00")[0] and name.encode(errors="ignore").decode() == name
-    }
+    # A zip writer cuts names at the first NUL.
+    cut = {name.split("\x00")[0].encode(errors="ignore").decode() for name in names}
+    usable = {name: content for name in cut if name}
     found_or_refused("model", zipped(usable))
     found_or_refused("model", zipped({**usable, "schema.json": json.dumps({"a": names}).encode()}))

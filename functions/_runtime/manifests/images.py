@@ -1,7 +1,7 @@
 """The images that Services run: one for each set of extras, and the Containerfile that builds it.
 
-An image's name in the manifests has no registry and no tag; kustomize (``images:``) or ``polyglot deploy`` says which
-build of it is meant.
+An image's name in the manifests has no registry and no tag: whoever applies them says which build of it is meant, with
+kustomize by ``images:``.
 """
 
 from collections.abc import Mapping, Sequence

@@ -37,8 +37,9 @@ def example(functions: Sequence[Function]) -> str:
         "# with them: 64 hexadecimal digits, and a P-256 key in PKCS#8 PEM.\n"
         + "---\n".join(_body(secret) for secret in secrets),
         "# Where network policies are enforced: the address of the Kubernetes API server, from\n"
-        "# `kubectl get endpoints kubernetes --namespace default`, and of an object store outside the cluster. One inside is reached by labelling its namespace\n"
-        f'# {cluster.STORAGE_LABEL}="true".\n' + _body(outside(["192.0.2.1/32"], [443, 6443])),
+        "# `kubectl get endpoints kubernetes --namespace default`, and of an object store outside the cluster;\n"
+        f'# one inside is reached by labelling its namespace {cluster.STORAGE_LABEL}="true".\n'
+        + _body(outside(["192.0.2.1/32"], [443, 6443])),
     ]
     return "---\n".join(parts)
 
