@@ -260,8 +260,8 @@ class Fuse:
     _victim: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def arm(self, pid: int) -> None:
-        """Whom to kill next."""
+    def arm(self, pid: int | None) -> None:
+        """Whom to kill next; nobody where None."""
         with self._lock:
             self._victim = pid
 
@@ -463,7 +463,7 @@ class Customer:
 
     def verify(self, asset: UUID, seconds: float = 30) -> dict[str, str]:
         """The verdicts of all claims, once the ledger has them."""
-        asked = self.call("POST", "/v1/verifications", {"asset": str(asset), "level": "all"}, key=f"verify {asset}")
+        asked = self.call("POST", "/v1/verifications", {"asset": str(asset), "level": "all"}, key=f"verify-{asset}")
         end = time.monotonic() + seconds
         while (answer := self.call("GET", f"/v1/requests/{asked['id']}"))["state"] != "complete":
             assert time.monotonic() < end, answer

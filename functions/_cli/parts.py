@@ -25,7 +25,7 @@ HELD = 6 * PART
 
 def part_size(size: int) -> int:
     """The bytes of every part but the last, a whole number of MiB."""
-    return max(PART, -(-size // MOST // 2**20 + 1) * 2**20 if size > PART * MOST else PART)
+    return max(PART, -(-size // (MOST * 2**20)) * 2**20)
 
 
 class _Part(NamedTuple):

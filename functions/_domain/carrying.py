@@ -9,10 +9,15 @@ from functions._domain.paths import evidence_prefix
 from functions._domain.ports import Ports
 
 
-def require_authorized(ports: Ports, asset: UUID) -> None:
-    """Raises RejectedRequest where nobody ever authorized anything about an asset, so that an event of it is wrong."""
-    if next(records.authorizations(ports.storage, asset), None) is None and ports.ledger.find(asset) is None:
+def require_sealed(ports: Ports, asset: UUID) -> None:
+    """Raises RejectedRequest where an asset is not sealed, perhaps not yet: an event that says so is wrong."""
+    if not is_sealed(ports, asset):
         raise RejectedRequest(f"there is no sealed asset {asset}")
+
+
+def is_sealed(ports: Ports, asset: UUID) -> bool:
+    """Whether anything can be carried: while sealing, statements are authorized before the registration is."""
+    return records.has_registration(ports.storage, asset) or ports.ledger.find(asset) is not None
 
 
 def carry(ports: Ports, asset: UUID, within: frozenset[UUID] = frozenset()) -> None:
@@ -41,10 +46,10 @@ def carry(ports: Ports, asset: UUID, within: frozenset[UUID] = frozenset()) -> N
 def _carry_parent(ports: Ports, parent: UUID, within: frozenset[UUID]) -> None:
     if ports.ledger.find(parent) is not None:
         return
-    carry(ports, parent, within)
-    # Who was killed between record and authorization sealed it half; the ledger would refuse the child for ever.
-    if ports.ledger.find(parent) is None and records.of_asset(ports.storage, parent) is not None:
+    if not is_sealed(ports, parent) and records.of_asset(ports.storage, parent) is not None:
+        # Whoever sealed it was killed after the record; the ledger would refuse the child for ever.
         raise UnavailableYet(f"the parent {parent} is not sealed yet")
+    carry(ports, parent, within)
 
 
 def _stands(ports: Ports, asset: UUID) -> bool:

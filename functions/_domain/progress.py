@@ -148,9 +148,7 @@ class Progress:
         return self._ledger.find(asset)
 
     def _has_registration(self, view: journal.View) -> bool:
-        if not view.has_record:
-            return False
-        return any(one.message.type == "Registration" for one in records.authorizations(self._storage, view.asset))
+        return view.has_record and records.has_registration(self._storage, view.asset)
 
     def _step(
         self, name: str, view: journal.View, done: bool, event: Event, owner: UUID | None, attempt: int | None = None,

@@ -111,6 +111,11 @@ def authorizations(storage: Storage, asset: UUID) -> Iterator[Authorization]:
     yield from sorted(found, key=lambda one: order.index(one.message.type))
 
 
+def has_registration(storage: Storage, asset: UUID) -> bool:
+    """Whether an asset's registration was authorized, which is the last thing that sealing does."""
+    return any(one.message.type == "Registration" for one in authorizations(storage, asset))
+
+
 def store_authorization(storage: Storage, authorization: Authorization) -> None:
     """Keep an authorization under its digest."""
     data = authorization.encode()

@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from functions._domain import intake, paths, records
+from functions._domain.carrying import is_sealed
 from functions._domain.digests import digest_of_stream
 from functions._domain.errors import RejectedContent, RejectedUnknown
 from functions._domain.events import Event, announce
@@ -111,7 +112,7 @@ def _carried(ports: Ports, name: str, cause: str) -> Swept:
     try:
         asset = UUID(name)
         record = records.of_asset(ports.storage, asset)
-        for one in records.authorizations(ports.storage, asset):
+        for one in records.authorizations(ports.storage, asset) if is_sealed(ports, asset) else ():
             if not ports.ledger.is_recorded(one.message):
                 kind = str(record["kind"]) if record else ""
                 return Swept(key, announce("asset.registered", asset, cause, assetkind=kind))

@@ -69,7 +69,8 @@ class WiredPorts:
         """What starts translators."""
         from functions._backends.translator import ChildTranslator
 
-        return ChildTranslator()
+        private = [self._values[name] for name in ("POLYGLOT_DATA", "POLYGLOT_KEYS") if self._values.get(name)]
+        return ChildTranslator(hidden=[Path(folder) for folder in private if Path(folder).is_dir()])
 
     @cached_property
     def broker(self) -> Broker:

@@ -103,10 +103,10 @@ def sizes(low: int, high: int | None, hint: int) -> tuple[int, ...]:
     """Up to three sizes for a symbol that may be from ``low`` to ``high``: the smallest, the example's, a larger one.
 
     >>> sizes(0, None, 2)
-    (1, 2, 5)
+    (1, 2, 3)
     """
     smallest = max(1, low)
-    wanted = sorted({smallest, max(hint, smallest + 1), max(hint, smallest) + 3})
+    wanted = sorted({smallest, max(hint, smallest + 1), max(hint, smallest + 1) + 1})
     return tuple(size for size in wanted if high is None or size <= high) or (smallest,)
 
 

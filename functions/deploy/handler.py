@@ -3,7 +3,7 @@
 from functions import declaration
 from functions._domain import journal, records
 from functions._domain.assets import Kind
-from functions._domain.carrying import carry, require_authorized
+from functions._domain.carrying import carry, require_sealed
 from functions._domain.errors import RejectedSigner
 from functions._domain.events import Event, announce
 from functions._domain.identity import translation_id
@@ -13,7 +13,7 @@ from functions._domain.resealing import sealing_event
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Carry what the subject's authorizations ask for, and say what stands on the ledger now."""
-    require_authorized(ports, event.subject)
+    require_sealed(ports, event.subject)
     if event.name == "evidence.authorized":  # also of an asset whose record is damaged: that may be what it says
         carry(ports, event.subject)
         return announce("evidence.recorded", event.subject, event.id)

@@ -1,4 +1,4 @@
-"""The inbox: files put into a bucket by any S3 client become a registered asset, or the reason why not is beside them."""
+"""The inbox: files put into a bucket by any S3 client become a registered asset, or the reason why not lies there."""
 
 import json
 import time
