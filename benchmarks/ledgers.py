@@ -28,9 +28,7 @@ def initialized(folder: Path, block_time: float | None = None) -> Iterator[Mappi
         }
         for role in ROLES:
             keys.create(role, folder / "keys")
-            pair = keys.RoleKeys(
-                role, folder / "keys", contracts.chain_id, contracts.ledger, contracts.evidence_log
-            )
+            pair = keys.RoleKeys(role, folder / "keys", contracts.chain_id, contracts.ledger, contracts.evidence_log)
             admin.appoint(contracts.ledger, role, pair.account, pair.signing_key_digest)
         yield settings
     finally:

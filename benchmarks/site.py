@@ -40,7 +40,7 @@ class Site:
         """What a command needs to find the platform and the store."""
         names = ("POLYGLOT_URL", "POLYGLOT_TOKEN", "POLYGLOT_S3_URL", "POLYGLOT_BUCKET")
         cache = {"POLYGLOT_CACHE": str(self.data / "client-cache")}
-        return {**os.environ, **AWS, **cache, **{name: self.settings[name] for name in names}}
+        return {**inherited(), **AWS, **cache, **{name: self.settings[name] for name in names}}
 
     def s3(self) -> Any:
         """boto3 as its users make it."""
@@ -70,6 +70,11 @@ class Site:
             time.sleep(0.05)
 
 
+def inherited() -> dict[str, str]:
+    """Our environment, without what would have Python compile everything again in each process."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def command(argv: list[str], environment: Mapping[str, str]) -> str:
     """Run a command that must succeed; what it printed on its standard output."""
     ended = subprocess.run(argv, env=dict(environment), capture_output=True, text=True, check=False)
@@ -85,7 +90,7 @@ def running(data: Path, **environment: str) -> Iterator[Site]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*POLYGLOT, "up", "--data", str(data), "--port", "0"],
-            env={**os.environ, **environment},
+            env={**inherited(), **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

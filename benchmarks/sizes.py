@@ -18,6 +18,4 @@ class Sizes:
 
 
 FULL = Sizes()
-QUICK = Sizes(
-    large=5 * 10**7, files=200, rounds=1, huge=2 * 10**8, inventory=3000, starts=2, carried=20
-)
+QUICK = Sizes(large=5 * 10**7, files=200, rounds=1, huge=2 * 10**8, inventory=3000, starts=2, carried=20)

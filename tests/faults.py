@@ -125,19 +125,26 @@ def ended(life: Life, seconds: float = 10) -> int:
 
 
 def processes(*words: str) -> dict[int, str]:
-    """The living processes whose command lines hold all these words."""
+    """The living processes whose command lines, or where Linux tells them environments, hold all these words."""
     listed = subprocess.run(["ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True)
     found = {}
     for row in listed.stdout.splitlines():
         pid, state, command = row.split(maxsplit=2)
-        if "Z" not in state and all(word in command for word in words) and int(pid) != os.getpid():
+        if "Z" not in state and int(pid) != os.getpid() and all(word in command + _environ(pid) for word in words):
             found[int(pid)] = command
     return found
 
 
+def _environ(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def of_platform(data: Path) -> dict[int, str]:
-    """What works for a platform on a folder, itself included."""
-    return {**processes(str(data)), **processes(str(scratch(data)))}
+    """What works for a platform on a folder, itself included; the folder's name is part of its scratch folder's."""
+    return processes(str(data))
 
 
 def gone(data: Path, seconds: float = 5) -> bool:
@@ -150,17 +157,22 @@ def gone(data: Path, seconds: float = 5) -> bool:
     return True
 
 
-def kill_soon(life: Life, *words: str, seconds: float = 60) -> int:
-    """Kill the first process whose command line holds these words, as soon as there is one; its pid."""
+def awaited(life: Life, *words: str, seconds: float = 60) -> int:
+    """Wait for a process of a platform whose command line holds these words; its pid."""
     end = time.monotonic() + seconds
-    while not (found := processes(*words)):
+    while not (
+        found := [pid for pid, command in of_platform(life.data).items() if all(one in command for one in words)]
+    ):
         assert life.status() is None, life.log.read_text()
-        assert time.monotonic() < end, f"no process with {words} after {seconds} s"
+        assert time.monotonic() < end, f"no process with {words} after {seconds} s:\n{life.log.read_text()}"
         time.sleep(0.02)
-    pid = min(found)
+    return min(found)
+
+
+def kill(pid: int) -> None:
+    """End a process there and then."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    return pid
 
 
 class Nursery:
@@ -252,43 +264,35 @@ class Fuse:
     """Kills the armed platform at each write that it sees for the first time.
 
     Writes are told apart by what they write, apart from the random names of executions, whose steps are done again
-    from their beginning. ``kills`` tells them in order.
+    from their beginning. ``kills`` tells them in order. From a kill until the next life nothing arrives any more, so
+    that what outlives the platform for a moment, a training's supervisor, does not do its work unseen.
     """
 
     kills: list[str] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
     _victim: int | None = None
+    _is_blown: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def arm(self, pid: int | None) -> None:
         """Whom to kill next; nobody where None."""
         with self._lock:
-            self._victim = pid
-
-    @property
-    def names(self) -> set[str]:
-        """Every write that was the last of a life."""
-        return set(self._seen)
+            self._victim, self._is_blown = pid, False
 
     @contextmanager
     def around(self, write: str | None) -> Iterator[bool]:
-        """Pass a request on inside; False where it must not arrive, since the platform died before."""
-        victim = self._blown(write)
-        before = len(self.kills) % 2 == 0
-        if victim is not None and before:
-            os.kill(victim, signal.SIGKILL)
-        yield victim is None or not before
-        if victim is not None and not before:
-            os.kill(victim, signal.SIGKILL)
-
-    def _blown(self, write: str | None) -> int | None:
+        """Pass a request on inside; False where it must not arrive."""
         with self._lock:
-            if write is None or write in self._seen or self._victim is None:
-                return None
-            self._seen.add(write)
-            self.kills.append(write)
-            victim, self._victim = self._victim, None
-            return victim
+            may, victim = not self._is_blown, self._victim
+            is_last = may and write is not None and victim is not None and write not in self.kills
+            if is_last:
+                self.kills.append(str(write))
+                self._is_blown = True
+                may = len(self.kills) % 2 == 0
+        if is_last and not may:
+            os.kill(victim or 0, signal.SIGKILL)
+        yield may
+        if is_last and may:
+            os.kill(victim or 0, signal.SIGKILL)
 
 
 class Proxy:
@@ -345,7 +349,11 @@ class _Passing(BaseHTTPRequestHandler):
         pass
 
     def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # its client died over it
+            self.close_connection = True
+            return
         with self.fuse.around(self.name(self.command, self.path, body)) as may:
             if not may:
                 self.close_connection = True
@@ -358,8 +366,8 @@ class _Passing(BaseHTTPRequestHandler):
         for name, value in answer.getheaders():
             if name.lower() not in _HOP_BY_HOP:
                 self.send_header(name, value)
-        length = answer.getheader("Content-Length") if self.command == "HEAD" else None
-        self.send_header("Content-Length", length or str(len(data)))
+        told = answer.getheader("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", told or str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
@@ -398,16 +406,17 @@ class Customer:
     settings: dict[str, str] = field(default_factory=dict)
     dataset: str = ""
     asked: str = ""
+    attempt: int = 1
     _answers: dict[str, Any] = field(default_factory=dict)
 
     @property
     def assets(self) -> dict[str, UUID]:
         """The chain's assets by kind, in order; their UUIDs follow from the model's."""
-        trained = trained_model_id(UUID(self.asked), 1)
+        trained = trained_model_id(UUID(self.asked), self.attempt)
         made = {"model": UUID(self.asked), "trained-model": trained, "translation": translation_id(trained)}
         return {"dataset": UUID(self.dataset), **made}
 
-    def call(self, method: str, path: str, body: object = None, key: str = "") -> Any:
+    def call(self, method: str, path: str, body: object = None, key: str = "", also: tuple[int, ...] = ()) -> Any:
         """One request. Raises Died where nobody answers."""
         headers = {"Authorization": f"Bearer {self.settings['POLYGLOT_TOKEN']}", "Idempotency-Key": key or path}
         data = None if body is None else json.dumps(body).encode()
@@ -418,7 +427,7 @@ class Customer:
             raise Died(path) from error
         if answer.status == 503:  # its store was on the way to be killed
             raise Died(path)
-        assert answer.status < 300, f"{method} {path}: {answer.status} {answer.data.decode()}"
+        assert answer.status < 300 or answer.status in also, f"{method} {path}: {answer.status} {answer.data.decode()}"
         return json.loads(answer.data)
 
     def register(self) -> None:
@@ -440,26 +449,39 @@ class Customer:
 
     def _send(self, files: list[dict[str, Any]], folder: Path) -> None:
         for one in files:
-            if not one["present"]:
-                put, data = one["put"], (folder / one["path"]).read_bytes()
-                answer = urllib3.request(put["method"], put["url"], body=data, headers=put["headers"], retries=False)
-                assert answer.status in (200, 412), answer.data
+            if one["present"] or one["put"]["url"] in self._answers:
+                continue
+            put, data = one["put"], (folder / one["path"]).read_bytes()
+            try:
+                answer = urllib3.request("PUT", put["url"], body=data, headers=put["headers"], retries=False)
+            except urllib3.exceptions.HTTPError as error:
+                raise Died(one["path"]) from error
+            assert answer.status in (200, 412), answer.data
+            self._answers[put["url"]] = answer.status
 
     def state(self, asset: UUID) -> str:
-        """What ``status`` says of an asset."""
-        return str(self.call("GET", f"/v1/assets/{asset}/status")["state"])
+        """What ``status`` says of an asset; empty where nobody knows it yet."""
+        answer = self.call("GET", f"/v1/assets/{asset}/status", also=(404,))
+        return str(answer.get("state", ""))
 
-    def wait(self, look: Callable[[], None] = lambda: None, seconds: float = 60) -> None:
+    def wait(self, look: Callable[[], None] = lambda: None, seconds: float = 90, until: str = "complete") -> None:
         """Wait until the chain is complete; ``look`` is called each time before."""
         end = time.monotonic() + seconds
         while True:
             look()
             answer = self.call("GET", f"/v1/assets/{self.asked}/status")
-            if answer["state"] == "complete":
+            if answer["state"] == until:
                 return
             assert answer["state"] in ("waiting", "running"), answer
             assert time.monotonic() < end, answer
             time.sleep(0.1)
+
+    def wait_for(self, asset: UUID, seconds: float = 30) -> None:
+        """Wait until one asset is complete."""
+        end = time.monotonic() + seconds
+        while (state := self.state(asset)) != "complete":
+            assert time.monotonic() < end, f"{asset} is {state}"
+            time.sleep(0.05)
 
     def verify(self, asset: UUID, seconds: float = 30) -> dict[str, str]:
         """The verdicts of all claims, once the ledger has them."""

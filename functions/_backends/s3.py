@@ -1,8 +1,8 @@
-"""The object store, through boto3: the S3 side of ``ports.Storage``.
+"""The object store, through botocore: the S3 side of ``ports.Storage``.
 
 Writes are create-only (``If-None-Match: *``), reads stream, large objects move in parts. Presigned URLs use
-SigV4 (boto3's default for a custom endpoint is SigV2, which leaves ``If-None-Match`` unsigned) and the public address,
-since SigV4 signs the host.
+SigV4 (the default for a custom endpoint is SigV2, which leaves ``If-None-Match`` unsigned) and the public address,
+since SigV4 signs the host. botocore is what boto3 is made of; without boto3's own layer a cold start is 30 ms shorter.
 """
 
 import re
@@ -12,9 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
+import botocore.session
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.response import StreamingBody
 
 from functions._domain.errors import RejectedContent, RejectedTooLarge, RejectedUnknown, UnavailableStorage
 from functions._domain.ports import Entry, Presigned
@@ -77,8 +79,9 @@ class S3Storage:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        session = boto3.session.Session()
-        return session.client("s3", endpoint_url=endpoint, region_name=self._region, config=config, **self._credentials)
+        return botocore.session.Session().create_client(
+            "s3", endpoint_url=endpoint, region_name=self._region, config=config, **self._credentials
+        )
 
     @cached_property
     def _client(self) -> Any:
@@ -94,7 +97,7 @@ class S3Storage:
         if answer is None:
             return None
         with _translated(key):
-            data: bytes = answer["Body"].read(limit + 1)
+            data: bytes = answer.read(limit + 1)
         if len(data) > limit:
             raise RejectedTooLarge(f"{key} is larger than the {limit} bytes that are read at once")
         return data
@@ -102,7 +105,7 @@ class S3Storage:
     def open(self, key: str) -> Iterator[bytes] | None:
         """An object in chunks, or None where there is none."""
         answer = self._get(key)
-        return None if answer is None else _chunks(answer["Body"], key)
+        return None if answer is None else _chunks(answer, key)
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
         """Some bytes of an object."""
@@ -115,11 +118,34 @@ class S3Storage:
         if answer is None:
             raise RejectedUnknown(f"there is no object {key}")
         with _translated(key):
-            data: bytes = answer["Body"].read()
+            data: bytes = answer.read()
         return data
 
-    def _get(self, key: str, **options: str) -> Any:
-        return self._unless_missing(key, lambda: self._client.get_object(Bucket=self.bucket, Key=key, **options))
+    def _get(self, key: str, **options: str) -> StreamingBody | None:
+        if not options:
+            with suppress(_Unusual):
+                return self._get_directly(key)
+        answer: Any = self._unless_missing(key, lambda: self._client.get_object(Bucket=self.bucket, Key=key, **options))
+        return None if answer is None else answer["Body"]
+
+    def _get_directly(self, key: str) -> StreamingBody | None:
+        """One try at a whole object, past most of the client's machinery: half the work, which many small files show.
+
+        Raises:
+            _Unusual: no clear answer; the client then asks again, as often as it should, and says what is wrong.
+        """
+        with _translated(key):
+            url = self._client.generate_presigned_url("get_object", Params={"Bucket": self.bucket, "Key": key})
+            try:  # over the client's own connections, with its certificates and proxies
+                answer = self._client._endpoint.http_session.send(AWSRequest("GET", url, stream_output=True).prepare())
+                if answer.status_code == 200:
+                    return StreamingBody(answer.raw, answer.headers.get("Content-Length"))
+                if answer.status_code == 404 and b"<Code>NoSuchKey<" in answer.content:
+                    return None
+                answer.raw.drain_conn()
+            except HTTPClientError as error:
+                raise _Unusual from error
+            raise _Unusual
 
     def stat(self, key: str) -> Entry | None:
         """An object's entry, or None."""
@@ -273,6 +299,10 @@ class S3Storage:
             raise RejectedContent(f"the parts of {key} do not make a file: {error}; upload it again") from error
 
 
+class _Unusual(Exception):
+    """A direct read had no clear answer."""
+
+
 class _PastTheEnd(RejectedUnknown):
     """A range that starts after the last byte."""
 
@@ -299,7 +329,7 @@ def _shown(key: str) -> str:
     return re.sub(r"[^\x20-\x7e]", "?", key)
 
 
-def _chunks(body: Any, key: str) -> Iterator[bytes]:
+def _chunks(body: StreamingBody, key: str) -> Iterator[bytes]:
     with _translated(key):
         while chunk := body.read(CHUNK):
             yield chunk

@@ -163,6 +163,7 @@ def register_model(args: argparse.Namespace) -> int:
     """Register a model; with ``--wait``, wait until it is trained and translated."""
     from functions._cli.receipts import confirm, tell_made
     from functions._cli.wait import chain_completed
+    from functions._domain.inventory import digest_of_lines
 
     body = model_body(args)
     _check("model", {"image": f"sha256:{NIL.int:064x}", **body})
@@ -176,7 +177,8 @@ def register_model(args: argparse.Namespace) -> int:
         return YES
     say(f"model {asset}")
     chain_completed(client, accepted["id"])
-    document |= {"receipt": confirm(client, asset, None)} | tell_made(client, asset)
+    # A model is its record and has no files of its own: its inventory is the empty one.
+    document |= {"receipt": confirm(client, asset, digest_of_lines([]))} | tell_made(client, asset)
     if not document.get("trained_model"):
         raise Failed(f"{asset} is complete but has no trained model; `polyglot status {asset}` tells more")
     result(args, asset, document | {"status": "complete"})

@@ -9,7 +9,9 @@ import os
 import secrets
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,7 @@ from functions._domain.digests import digest_of_stream
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedUnknown, Unavailable
 from functions._domain.inventory import InventoryLine, read
 
-CONNECTIONS = 8
+CONNECTIONS, BEGUN = 8, 64
 CHUNK = 2**20
 PARTIAL = (".polyglot-", ".part")
 """How the name of a file begins and ends while it is being written."""
@@ -61,10 +63,20 @@ def pull(client: Client, asset: str, folder: Path, *, accept_unequal: bool = Fal
     size = sum(line.size for line in missing)
     say(f"downloading {counted(len(missing), size)} of {len(lines):,}")
     folder.mkdir(parents=True, exist_ok=True)
-    with progress("downloading", size) as advance, Workers(CONNECTIONS, 4 * CONNECTIONS) as workers:
-        fetch = _Fetch(client, store, route, folder, advance)
-        for future in [workers.submit(fetch, line) for line in missing]:
-            future.result()
+    with progress("downloading", size) as advance, Workers(CONNECTIONS, BEGUN) as workers:
+
+        def go_on(size: int) -> None:
+            if workers.stopping:
+                raise Failed("not needed any more: another file failed")
+            advance(size)
+
+        fetch = _Fetch(client, store, route, folder, go_on)
+        begun: deque[Future[None]] = deque()
+        for line in missing:
+            begun.append(workers.submit(fetch, line))
+            if len(begun) > BEGUN:  # 300,000 futures would be most of the memory
+                workers.settle([begun.popleft()])
+        workers.settle(begun)
     return Pulled(subject["id"], subject["kind"], len(lines), digest)
 
 

@@ -46,8 +46,6 @@ def refusal(status: int, problem: Mapping[str, object]) -> PolyglotError:
         413: RejectedTooLarge,
         422: RejectedConflict,
     }
-    if status == 401:
-        text += " (the token comes from --token or POLYGLOT_TOKEN; `. polyglot-data/env` sets it)"
     if status >= 500:
         return Unavailable(f"the platform answered {status}: {text}")
     return kinds.get(status, RejectedRequest)(text)

@@ -104,8 +104,7 @@ class PartsSender:
             self._room.release(part.weight)
 
     def _complete(self, page: int, file: LocalFile, digest: bytes, upload_id: str, sent: list["Future[None]"]) -> None:
-        for future in sent:
-            future.result()
+        self._workers.settle(sent)
         etags = self._journal.parts_of(page, upload_id)
         entry = {
             "path": file.path,

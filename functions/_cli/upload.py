@@ -6,6 +6,7 @@ follow from the listing alone, so a command that was broken off goes on where it
 read again for its digest, not sent again.
 """
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from functions._cli.parts import PartsSender
 from functions._cli.store import Store, UnavailableAccess
 from functions._cli.workers import Workers
 from functions._domain.errors import RejectedConflict, RejectedUnknown
-from functions._domain.inventory import InventoryLine, digest_of_lines
+from functions._domain.inventory import line
 
 SMALL = 8 * 2**20
 """Files up to this many bytes are sent whole."""
@@ -83,8 +84,10 @@ def upload(client: Client, kind: str, place: Path) -> Uploaded:
             raise
         say(f"that upload cannot be gone on with ({error}): beginning a new one")
         digests = _upload(client, kind, files, journal)
-    lines = (InventoryLine(file.path, file.size, digest.hex()) for file, digest in zip(files, digests, strict=True))
-    return Uploaded(str(journal.upload), digest_of_lines(lines), len(files), total(files), journal)
+    inventory = hashlib.sha256()
+    for file, digest in zip(files, digests, strict=True):  # in the order that an inventory has
+        inventory.update(line(file.path, file.size, digest.hex()))
+    return Uploaded(str(journal.upload), f"sha256:{inventory.hexdigest()}", len(files), total(files), journal)
 
 
 def pages(files: Sequence[LocalFile]) -> Iterator[Page]:
@@ -133,7 +136,7 @@ class _Sending:
         self._client, self._files, self._journal = client, files, journal
         self._workers, self._advance = workers, advance
         self._store = Store(CONNECTIONS)
-        self._digests: dict[int, bytes] = {}
+        self._digests = [b""] * len(files)
         self._route = f"/v1/uploads/{journal.upload}"
 
     def run(self) -> list[bytes]:
@@ -152,7 +155,7 @@ class _Sending:
                 begun.append(self._begin(page))
         for settle in begun:
             settle()
-        return [self._digests[position] for position in range(len(self._files))]
+        return self._digests
 
     def _begin(self, page: Page) -> Callable[[], None]:
         if page.number in self._journal.pages:
@@ -171,8 +174,7 @@ class _Sending:
         return lambda: self._settle(page, sent)
 
     def _settle(self, page: Page, sent: Sequence["Future[None]"]) -> None:
-        for future in sent:
-            future.result()
+        self._workers.settle(sent)
         self._journal.page_done(page.number)
 
     def _send(self, presigned: dict[str, object], body: bytes) -> None:

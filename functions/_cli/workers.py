@@ -5,20 +5,26 @@
 
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
+from functions._cli.failures import Failed
+
 T = TypeVar("T")
+
+GRACE = 1.0
+"""Seconds that calls have to tidy up after a failure."""
 
 
 class Workers:
     """Runs calls on ``count`` daemon threads, with at most ``room`` of them begun or waiting.
 
     >>> with Workers(2, room=4) as workers:
-    ...     workers.submit(pow, 2, 5).result()
-    32
+    ...     workers.settle([workers.submit(print, "hello")])
+    hello
     """
 
     def __init__(self, count: int, room: int) -> None:
@@ -42,6 +48,12 @@ class Workers:
         self._calls.put((future, call, args))
         return future
 
+    def settle(self, futures: "Iterable[Future[Any]]") -> None:
+        """Wait for calls. Raises what failed first, not what was given up because of it."""
+        for future in futures:
+            if (error := future.exception()) is not None:
+                raise self._failure or error
+
     def __enter__(self) -> "Workers":
         return self
 
@@ -51,16 +63,21 @@ class Workers:
         self._stopped = error is not None
         for _ in self._threads:
             self._calls.put(None)
-        if error is None:
-            for thread in self._threads:
-                thread.join()
+        deadline = time.monotonic() + GRACE
+        for thread in self._threads:
+            thread.join(None if error is None else max(0.0, deadline - time.monotonic()))
+
+    @property
+    def stopping(self) -> bool:
+        """Whether what is being done is of no use any more; a long call looks now and then."""
+        return self._stopped or self._failure is not None
 
     def _work(self) -> None:
         while (job := self._calls.get()) is not None:
             future, call, args = job
             try:
-                if self._stopped or self._failure is not None:
-                    future.cancel()
+                if self.stopping:
+                    future.set_exception(self._failure or Failed("stopped"))
                 else:
                     future.set_result(call(*args))
             except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result

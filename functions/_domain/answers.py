@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Answer(BaseModel):
     """An answer; clients ignore fields they do not know."""
 
-    model_config = ConfigDict(frozen=True)
+    # Built on first use: a cold start pays for the one answer that it gives, not for all.
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Accepted(Answer):

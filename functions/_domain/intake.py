@@ -3,11 +3,13 @@
 An accepted request is ``requests/<id>.json``, written once; ``open/<asset>/<id>`` stands until its chain has ended.
 """
 
+from __future__ import annotations
+
 import json
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from functions._domain import journal, paths, records
@@ -22,8 +24,10 @@ from functions._domain.errors import (
 from functions._domain.events import Event
 from functions._domain.identity import derive, request_id
 from functions._domain.ports import Ports, Storage
-from functions._domain.requests import FileEntry
 from functions._domain.sealing import Expected
+
+if TYPE_CHECKING:
+    from functions._domain.requests import FileEntry
 
 SCHEMA = "polyglot/request/v1"
 

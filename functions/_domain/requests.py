@@ -55,7 +55,8 @@ HyperparameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99
 class Body(BaseModel):
     """A request body: unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built on first use: a cold start pays for the one body that it takes, not for all.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class UploadBody(Body):

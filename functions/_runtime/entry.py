@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ def service(name: str) -> Callable[[Request], ResponseReturnValue]:
     """
     if name not in {service for function in FUNCTIONS for service in (function.name, *function.services)}:
         raise AttributeError(name)
+    # Nothing of ours is a plugin of pydantic, which would read every installed package's metadata to find one.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     function, ports = by_name(name), WiredPorts(by_name(name), settings.current())
 
     def handle(request: Request) -> ResponseReturnValue:

@@ -21,6 +21,7 @@ MEANING: Mapping[str, str] = {
     "POLYGLOT_BROKER_URL": "where events are announced",
     "POLYGLOT_KEYS": "the folder with the function's role keys",
     "POLYGLOT_ENGINE": "what trains: process or argo",
+    "POLYGLOT_TRAINING_DISK": "the most bytes that one training of the embedded platform may write; 10 GiB if not set",
     "POLYGLOT_DATA": "the embedded platform's folder",
     "POLYGLOT_PLATFORM_PID": "the embedded platform's process, which trainings do not outlive",
 }

@@ -62,7 +62,9 @@ class WiredPorts:
             raise MissingSetting("POLYGLOT_ENGINE=argo is not built into this version: set it to process")
         from functions._backends.process import ProcessEngine
 
-        return ProcessEngine(Path(self._setting("POLYGLOT_DATA")), {**self._values, "POLYGLOT_TENANT": self.tenant})
+        disk = int(self._values.get("POLYGLOT_TRAINING_DISK") or 10 << 30)
+        settings = {**self._values, "POLYGLOT_TENANT": self.tenant}
+        return ProcessEngine(Path(self._setting("POLYGLOT_DATA")), settings, disk)
 
     @cached_property
     def translator(self) -> Translator:

@@ -1,6 +1,7 @@
 """The words of the command line: options, exit statuses, what each command asks and shows."""
 
 import argparse
+import hashlib
 import io
 import json
 import threading
@@ -213,7 +214,13 @@ def test_waiting_for_a_model_tells_each_step_once(platform: Platform, capsys: py
         request | {"state": "running", "steps": [step("ingest", "done"), step("train", "running")]},
         request | {"state": "complete", "steps": [step("ingest", "done"), step("train", "done")]},
     )
-    contract = {"address": "0x1", "ledger": "0x2", "chain_id": 1, "inventory_digest": "i", "record_digest": "r"}
+    contract = {
+        "address": "0x1",
+        "ledger": "0x2",
+        "chain_id": 1,
+        "inventory_digest": f"sha256:{hashlib.sha256().hexdigest()}",
+        "record_digest": "r",
+    }
     platform.says("GET", f"/v1/assets/{ONE}/contract", contract | {"registered_at": 7})
     made = {"trained_model": "trained-uuid", "translation": "translation-uuid"}
     platform.says("GET", f"/v1/assets/{ONE}", {"id": ONE, "kind": "model", **made})
