@@ -1,7 +1,7 @@
 """Cold starts: from starting a Service's process to its first answer, beside a bare function with one boto3 GET.
 
 Both are started the way ``polyglot up --processes`` starts a Service: ``functions._runtime.local.service_process`` on a
-socket that listens already. The bare function is also started by ``python -m functions_framework``, as its own users do.
+socket that listens already. The bare function is also started by ``python -m functions_framework``, as others do.
 """
 
 import http.client

@@ -1,8 +1,8 @@
 """Peak memory over the import footprint: one large file, and very many small ones, each step in a process of its own.
 
-The store is ``benchmarks.synthetic_store``: the embedded one would need tens of gigabytes of disk. All else is real: the
-client is the command, ``ingest`` and ``verify`` run their handlers with the ports that they have as Services, and the
-ledger is a chain with the platform's contracts.
+The store is ``benchmarks.synthetic_store``, which needs no disk for them. All else is real: the client is the command,
+``ingest`` and ``verify`` run their handlers with the ports that they have as Services, and the ledger is a chain with
+the platform's contracts.
 """
 
 import hashlib
@@ -21,8 +21,9 @@ from benchmarks.table import Row
 from functions._domain import intake
 from functions._domain.carrying import carry
 from functions._domain.intake import Principal
-from functions._domain.paths import files_prefix
+from functions._domain.paths import evidence_key, files_prefix
 from functions._domain.requests import PAGE, FileEntry
+from functions._domain.statements import opened
 from functions._runtime.local import child, loopback
 from functions._runtime.wiring import WiredPorts
 from functions.declaration import by_name
@@ -102,6 +103,9 @@ def _functions(settings: Mapping[str, str], upload: UUID, what: str) -> list[Row
         "data": {"request": str(asked.id)},
     }
     verified = _handled("verify", requested, settings)
+    finding = opened(ports.storage.read(evidence_key(upload, "integrity", str(asked.id))) or b"").predicate
+    if finding["verdict"] != "passed":
+        raise RuntimeError(f"integrity of {what}: {finding['findings']}")
     return [_row(f"peak memory of ingest, {what}", sealed), _row(f"peak memory of verify, {what}", verified)]
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -33,7 +34,7 @@ def main() -> None:
     print(json.dumps({"before": before, "after": peak(), "seconds": time.perf_counter() - started}))
 
 
-def _function(service: str, event: str):  # type: ignore[no-untyped-def]
+def _function(service: str, event: str) -> Callable[[], object]:
     """A handler with the ports that the function has, each of them used once, so that all is imported."""
     from functions._domain.events import Event
     from functions._domain.paths import request_key
@@ -53,7 +54,7 @@ def _function(service: str, event: str):  # type: ignore[no-untyped-def]
     return lambda: handler.handle(Event(subject=subject, id="benchmark", **document), ports)
 
 
-def _command(arguments: list[str]):  # type: ignore[no-untyped-def]
+def _command(arguments: list[str]) -> Callable[[], object]:
     """A command, after the modules that it imports late."""
     from functions.__main__ import main as polyglot
 

@@ -139,7 +139,7 @@ class Store:
             for number in range(first, self.count):
                 yield prefix + made_up_path(number), len(made_up_body(number))
             return
-        for key in sorted(unquote(name) for name in os.listdir(self.folder)):
+        for key in sorted(unquote(path.name) for path in self.folder.iterdir()):
             if key.startswith(prefix) and key > after:
                 yield key, kept(self.folder, key).stat().st_size
 

@@ -19,23 +19,20 @@ from benchmarks.table import Row, in_turns, settle
 
 def rows(sizes: Sizes, scratch: Path) -> list[Row]:
     """One large file; many small ones."""
+    large, folder = scratch / "large.bin", scratch / "small"
+    fill(large, sizes.large)
+    make_files(folder, sizes.files, sizes.file)
+    gigabytes, kilobytes = f"{sizes.large / 1e9:g} GB", f"{sizes.file / 1000:g} kB"
+    one = f"upload and accept one file of {gigabytes}, against boto3 upload_file"
+    many = f"upload and accept {sizes.files:,} files of {kilobytes}, against put_object from 10 boto3 threads"
     with running(scratch / "upload") as site:
-        large = scratch / "large.bin"
-        fill(large, sizes.large)
-        folder = scratch / "small"
-        make_files(folder, sizes.files, sizes.file)
-        one = _measured(_Upload(site, large, "file"), sizes.rounds)
-        many = _measured(_Upload(site, folder, "folder"), sizes.rounds)
+        found = [
+            _row(_Upload(site, large, "file"), one, 0.9, sizes.rounds),
+            _row(_Upload(site, folder, "folder"), many, 0.8, sizes.rounds),
+        ]
     large.unlink()
     shutil.rmtree(folder)
-    return [
-        one(f"upload and accept one file of {sizes.large / 1e9:g} GB, against boto3 upload_file", 0.9),
-        many(
-            f"upload and accept {sizes.files:,} files of {sizes.file / 1000:g} kB, "
-            "against put_object from 10 boto3 threads",
-            0.8,
-        ),
-    ]
+    return found
 
 
 @dataclass
@@ -48,7 +45,14 @@ class _Upload:
     until_contract: list[float] = field(default_factory=list)
     without_start: list[float] = field(default_factory=list)
 
+    def warm(self) -> None:
+        """Once each, uncounted: compiled modules, a connected chain."""
+        self.ours(), self.theirs()
+        self.until_contract.clear()
+        self.without_start.clear()
+
     def ours(self) -> float:
+        """Seconds of the command, until the platform has accepted."""
         settle()
         started = time.perf_counter()
         asset = self.site.register(self.place)
@@ -59,6 +63,7 @@ class _Upload:
         return accepted
 
     def theirs(self) -> float:
+        """Seconds of boto3's command."""
         settle()
         started = time.perf_counter()
         argv = [sys.executable, "-m", "benchmarks.boto3_upload", self.what, str(self.place), "theirs"]
@@ -70,14 +75,15 @@ class _Upload:
         return seconds
 
 
-def _measured(upload: _Upload, rounds: int):  # type: ignore[no-untyped-def]
+def _row(upload: _Upload, what: str, least: float, rounds: int) -> Row:
+    upload.warm()
     pair = in_turns(upload.ours, upload.theirs, rounds)
     contract, inner = statistics.median(upload.until_contract), statistics.median(upload.without_start)
     note = (
         f"whole commands, medians of {rounds} in turns; contract on the ledger {contract:.2f} s after the start of the "
         f"command; boto3 without the start of Python {inner:.2f} s (ratio {inner / statistics.median(pair.ours):.2f})"
     )
-    return lambda what, least: pair.row(what, least=least, note=note)
+    return pair.row(what, least=least, note=note)
 
 
 def fill(path: Path, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Verifying integrity: the domain's own operation on the real store and ledger, beside reading and digesting with boto3.
+"""Verifying integrity: the domain's own operation on the real store and ledger, beside boto3 and hashlib.
 
 ``functions._domain.verification.integrity`` is what the function ``verify`` runs: it asks the ledger for the contract,
 checks record and inventory, then lists and reads every file. The other side gets the objects' keys for nothing, and

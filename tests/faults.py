@@ -46,6 +46,23 @@ WARM = ("functions._runtime.embedded", "functions._runtime.local.platform", "fun
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
+CHAIN = Counter(
+    {
+        "assets/dataset/files/model.pt2": 1,
+        "assets/trained-model/files/model.pt2": 1,
+        "assets/translation/files/model.onnx": 1,
+        "assets/trained-model/evidence/training.trained-model.json": 1,
+        "assets/translation/evidence/translation.translation.json": 1,
+        "assets/trained-model/journal/train.1.started.json": 1,
+        "assets/translation/journal/translate.1.started.json": 1,
+        **{f"assets/{kind}/record.json": 1 for kind in ("dataset", "model", "trained-model", "translation")},
+        **{f"assets/{kind}/inventory.jsonl": 1 for kind in ("dataset", "model", "trained-model", "translation")},
+        **{f"assets/{kind}/authorizations/#.json": 1 for kind in ("dataset", "model")},
+        **{f"assets/{kind}/authorizations/#.json": 2 for kind in ("trained-model", "translation")},
+    }
+)
+"""What a chain that went well leaves of its four assets, whatever happened on the way."""
+
 
 class Died(Exception):
     """The platform is gone; its exit status."""
@@ -407,6 +424,7 @@ class Customer:
     dataset: str = ""
     asked: str = ""
     attempt: int = 1
+    key: str = ""
     _answers: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -418,7 +436,10 @@ class Customer:
 
     def call(self, method: str, path: str, body: object = None, key: str = "", also: tuple[int, ...] = ()) -> Any:
         """One request. Raises Died where nobody answers."""
-        headers = {"Authorization": f"Bearer {self.settings['POLYGLOT_TOKEN']}", "Idempotency-Key": key or path}
+        headers = {
+            "Authorization": f"Bearer {self.settings['POLYGLOT_TOKEN']}",
+            "Idempotency-Key": key or self.key + path,
+        }
         data = None if body is None else json.dumps(body).encode()
         url = self.settings["POLYGLOT_URL"] + path
         try:
@@ -432,7 +453,7 @@ class Customer:
 
     def register(self) -> None:
         """Ask for dataset and model; what was answered in an earlier life is not asked again."""
-        self.dataset = self._once("/v1/uploads", {"kind": "dataset"})["id"]
+        self.dataset = self.open()["id"]
         page = {"page": 0, "files": [described(self.model, self.model.name)]}
         self._send(self._once(f"/v1/uploads/{self.dataset}/files", page)["files"], self.model.parent)
         self._once("/v1/datasets", {"upload": self.dataset, "name": "killed"})
@@ -441,6 +462,10 @@ class Customer:
         self._send(pushed["files"], self.image)
         body = {"datasets": {"train": self.dataset}, "image": pushed["digest"], "name": "killed"}
         self.asked = self._once("/v1/models", body)["asset"]
+
+    def open(self) -> Any:
+        """Open the dataset's upload."""
+        return self._once("/v1/uploads", {"kind": "dataset"})
 
     def _once(self, path: str, body: object) -> Any:
         if path not in self._answers:

@@ -17,9 +17,9 @@ from functions._cli.store import Store, UnavailableUpload
 from functions._cli.workers import Workers
 from functions._domain.errors import Rejected, RejectedRequest
 
-PART, MOST = 16 * 2**20, 10_000
+PART, MOST = 8 * 2**20, 10_000
 """The size of a part in bytes, larger only where a file would have more than ``MOST`` of them."""
-HELD = 6 * PART
+HELD = 12 * PART
 """About how many bytes of parts are in memory at a time."""
 
 

@@ -7,7 +7,8 @@ import re
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic.fields import FieldInfo
 
 from functions._domain.digests import is_digest
 from functions._domain.paths import checked_path
@@ -43,13 +44,23 @@ def readable(error: ValidationError) -> str:
     return "; ".join(shown).replace("Value error, ", "") + more
 
 
-Digest = Annotated[str, AfterValidator(_digest)]
+def _shown(pattern: str) -> FieldInfo:
+    """A pattern for the OpenAPI document; our own check says in words what is wrong."""
+    found: FieldInfo = Field(json_schema_extra={"pattern": f"^{pattern}$"})
+    return found
+
+
+Digest = Annotated[str, _shown("sha256:[0-9a-f]{64}"), AfterValidator(_digest)]
 FilePath = Annotated[str, Field(min_length=1, max_length=700), AfterValidator(checked_path)]
-Image = Annotated[str, Field(max_length=400), AfterValidator(_image)]
+Image = Annotated[str, Field(max_length=400), _shown(_IMAGE.pattern), AfterValidator(_image)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Licence = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9.+() -]+$")]
 HyperparameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
+
+
+_NO_MORE: dict[str, JsonValue] = {"additionalProperties": False}
+"""Beside the names that match, for the OpenAPI document."""
 
 
 class Body(BaseModel):
@@ -129,11 +140,12 @@ class Resources(Body):
 class ModelBody(Body):
     """Registers a model: datasets by channel, a pinned training image, its settings. ``deadline`` is in seconds."""
 
-    datasets: Annotated[dict[ChannelName, UUID], Field(min_length=1, max_length=32)]
+    datasets: Annotated[dict[ChannelName, UUID], Field(min_length=1, max_length=32, json_schema_extra=_NO_MORE)]
     image: Image
     command: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=100)] = ("train",)
     hyperparameters: Annotated[
-        dict[HyperparameterName, Annotated[str, Field(max_length=2500)]], Field(max_length=100)
+        dict[HyperparameterName, Annotated[str, Field(max_length=2500)]],
+        Field(max_length=100, json_schema_extra=_NO_MORE),
     ] = {}
     resources: Resources = Resources()
     deadline: Annotated[int, Field(ge=1, le=30 * 86400)] = 3600

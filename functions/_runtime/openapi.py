@@ -5,9 +5,12 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+from functions._domain.assets import Kind
 from functions._runtime.dotted import load
 from functions.declaration import FUNCTIONS, Function, Route
 
+QUERY: dict[str, dict[str, Any]] = {"kind": {"enum": [kind.value for kind in Kind]}}
+"""What is known of some parameters."""
 REF = "#/components/schemas/{model}"
 
 
@@ -67,9 +70,10 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]  # fmt: skip
     found += [
-        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+        {"name": name, "in": "query", "required": False, "description": text,
+         "schema": {"type": "string", **QUERY.get(name, {})}}
         for name, text in route.query
-    ]
+    ]  # fmt: skip
     if route.method == "POST":
         found.append(
             {
