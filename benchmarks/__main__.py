@@ -15,6 +15,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks import machine, table
 from benchmarks.sizes import FULL, QUICK
@@ -33,7 +34,8 @@ def main() -> int:
     if unknown := set(arguments.groups) - set(GROUPS):
         parser.error(f"there is no group {', '.join(sorted(unknown))}: choose from {', '.join(GROUPS)}")
     print(machine.description(), file=sys.stderr)
-    results, rows = table.stored(HERE / "results.json"), []
+    results = table.stored(HERE / "results.json")
+    rows: list[dict[str, Any]] = []
     for group in arguments.groups or GROUPS:
         found = _measured(group, arguments.quick, arguments.scratch)
         print(table.text(table.Row(**row) for row in found["rows"]), flush=True)
@@ -45,7 +47,7 @@ def main() -> int:
     return 1 if any(row["met"] is False for row in rows) else 0
 
 
-def _measured(group: str, quick: bool, scratch: Path | None) -> dict[str, object]:
+def _measured(group: str, quick: bool, scratch: Path | None) -> dict[str, Any]:
     print(f"\n{group} …", file=sys.stderr, flush=True)
     started, load = time.perf_counter(), machine.busy()
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=scratch) as folder:
@@ -55,7 +57,7 @@ def _measured(group: str, quick: bool, scratch: Path | None) -> dict[str, object
     return table.group(rows, **about, load=round(load, 2))
 
 
-def _document(results: dict[str, dict[str, object]]) -> str:
+def _document(results: dict[str, dict[str, Any]]) -> str:
     parts = [
         "# Results\n\n"
         "Written by `python -m benchmarks`; do not edit. What each row measures, and how: [README](README.md). "
@@ -64,7 +66,7 @@ def _document(results: dict[str, dict[str, object]]) -> str:
     for group, found in results.items():
         parts.append(
             f"## {group}\n\n`python -m benchmarks {group}`, {found['date']}, {found['seconds']} s, "
-            f"load {found['load']}, on {found['machine']}\n\n{table.markdown(found['rows'])}\n"  # type: ignore[arg-type]
+            f"load {found['load']}, on {found['machine']}\n\n{table.markdown(found['rows'])}\n"
         )
     return "\n".join(parts)
 

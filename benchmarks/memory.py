@@ -87,9 +87,9 @@ def _client(scratch: Path, store: Mapping[str, str], size: int, what: str) -> Ro
 def _functions(settings: Mapping[str, str], upload: UUID, what: str) -> list[Row]:
     """``ingest`` seals an upload; once its contract is there, ``verify`` takes its integrity."""
     ports = _ports(settings, "deploy")
-    opened = intake.Request(upload, "uploads", ports.tenant, OWNER.subject, "", upload, {"kind": "dataset"})
-    intake.store(ports.storage, opened)
-    body = {"upload": str(upload), "name": "measured", "licence": None, "allow_images": []}
+    begun = intake.Request(upload, "uploads", ports.tenant, OWNER.subject, "", upload, {"kind": "dataset"})
+    intake.store(ports.storage, begun)
+    body: dict[str, object] = {"upload": str(upload), "name": "measured", "licence": None, "allow_images": []}
     request = intake.accept(ports, OWNER, "datasets", str(upload), body, upload)
     intake.claim_upload(ports.storage, upload, request.id)
     submitted = {"name": "asset.submitted", "subject": str(upload), "data": {"request": str(request.id)}}

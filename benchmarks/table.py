@@ -85,9 +85,9 @@ def text(rows: Iterable[Row]) -> str:
 
 def markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """The table of stored rows as Markdown, notes below."""
-    rows = [Row(**row) for row in rows]
-    lines = [HEAD, ("---",) * len(HEAD), *(row.cells for row in rows)]
-    notes = [f"- {row.what}: {row.note}" for row in rows if row.note]
+    found = [Row(**row) for row in rows]
+    lines = [HEAD, ("---",) * len(HEAD), *(row.cells for row in found)]
+    notes = [f"- {row.what}: {row.note}" for row in found if row.note]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *notes])
 
 

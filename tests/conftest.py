@@ -1,5 +1,7 @@
 """Parts that many tests share: one platform for a whole session, and a small PyTorch model made once."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,3 +41,25 @@ def torch_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quick_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image folder whose training copies the model out of its dataset."""
     return image_folder(tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="session")
+def assets(
+    site: Site, torch_model: Path, quick_image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    """A finished chain, by kind; its dataset has some files beside the model. Who changes any of it, restores it."""
+    place = tmp_path_factory.mktemp("finished")
+    (place / "deep" / "er").mkdir(parents=True)
+    for name, data in (("deep/er/a.csv", b"1,2,3\n"), ("b.csv", b"3,2,1\n"), ("empty", b"")):
+        (place / name).write_bytes(data)
+    shutil.copyfile(torch_model, place / "model.pt2")
+    dataset = site.ok("dataset", "register", str(place), "--name", "finished", "--wait")
+    asked = ("--dataset", dataset, "--image", str(quick_image), "--name", "finished", "--wait")
+    model = site.ok("model", "register", *asked)
+    shown = json.loads(site.ok("show", model, "--json"))
+    return {
+        "dataset": dataset,
+        "model": model,
+        "trained-model": shown["trained_model"],
+        "translation": shown["translation"],
+    }

@@ -57,6 +57,12 @@ def nothing_is_registered(site: Site, asset: str) -> None:
     assert not site.objects(f"open/{asset}")
 
 
+def named(site: Site, name: str) -> str:
+    """The one asset of this name."""
+    (found,) = site.http("GET", f"/v1/assets?name={name}")[1]["assets"]
+    return str(found["id"])
+
+
 def footprint(site: Site) -> set[str]:
     """All that a request could leave behind, apart from what the sweep is about to remove."""
     assert site.platform.broker.drain(30)

@@ -7,7 +7,7 @@ import functions_framework
 from flask import Request
 
 
-@functions_framework.http
+@functions_framework.http  # type: ignore[untyped-decorator]
 def bare(_request: Request) -> bytes:
     """An object's bytes."""
     client = boto3.client("s3", endpoint_url=os.environ["POLYGLOT_S3_URL"], region_name=os.environ["AWS_REGION"])

@@ -2,7 +2,7 @@
 
 Transactions are legacy ones at gas price zero, each from a throw-away account with nonce 0, so any number of deliveries
 go at once without a nonce clash; what counts is the role's signature inside. "Already there" is success.
-``web3`` would cost 0.8 s of every cold start; this needs ``eth_abi``, ``eth_keys`` and ``rlp``.
+``web3`` would cost 0.8 s of every cold start; sending needs ``eth_abi``, ``eth_keys`` and ``rlp``, reading none.
 """
 
 import json
@@ -11,14 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import urllib3
-from eth_abi.abi import decode, encode
-from eth_hash.auto import keccak
-from eth_utils.address import to_checksum_address
 
+from functions._backends import words
+from functions._backends.keccak import checksummed, keccak
 from functions._domain.assets import Kind
 from functions._domain.authorizations import Authorization, Message
 from functions._domain.errors import RejectedConflict, RejectedSigner, UnavailableLedger
@@ -34,7 +33,7 @@ PROXY = 45
 CALLS = {"Registration": "register", "Revocation": "revoke", "Evidence": "record"}
 NOT_APPOINTED = ("AssetLedgerUnauthorizedAuthorizer", "EvidenceLogUnauthorizedAuthorizer")
 ALREADY = ("AssetLedgerAlreadyRegistered", "AssetLedgerAlreadyRevoked", "EvidenceLogAlreadyRecorded")
-ROLES = {keccak(f"{role.upper()}_ROLE".encode()): role for role in ("registrar", "trainer", "translator", "verifier")}
+ROLES = ("registrar", "trainer", "translator", "verifier")
 
 
 class Reverted(Exception):
@@ -106,50 +105,83 @@ def _kind_of(item: Mapping[str, Any]) -> str:
     return f"({','.join(_kind_of(part) for part in item['components'])}){item['type'].removeprefix('tuple')}"
 
 
+class _Shape(NamedTuple):
+    """A function, error or event: its name with its types, what it takes, what it answers."""
+
+    signature: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def digest(self) -> bytes:
+        """What its selector or topic is taken from."""
+        return keccak(self.signature.encode())
+
+
 @cache
-def _signatures(contract: str, of: str) -> Mapping[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]]:
+def _shapes(contract: str, of: str) -> Mapping[str, _Shape]:
     found = {}
     for item in interface(contract)["abi"]:
         if item["type"] == of:
             inputs = tuple(_kind_of(part) for part in item["inputs"])
             outputs = tuple(_kind_of(part) for part in item.get("outputs", ()))
-            found[item["name"]] = (keccak(f"{item['name']}({','.join(inputs)})".encode()), inputs, outputs)
+            found[item["name"]] = _Shape(f"{item['name']}({','.join(inputs)})", inputs, outputs)
     return found
 
 
 def call_data(contract: str, function: str, *values: object) -> bytes:
     """The data of a call: selector and encoded arguments."""
-    selector, inputs, _ = _signatures(contract, "function")[function]
-    return selector[:4] + encode(inputs, values)
+    shape = _shapes(contract, "function")[function]
+    if words.are_fixed(shape.inputs):
+        return shape.digest[:4] + words.encode(shape.inputs, values)
+    from eth_abi.abi import encode
+
+    return shape.digest[:4] + encode(shape.inputs, values)
 
 
 def results(contract: str, function: str, data: bytes) -> tuple[Any, ...]:
     """What a call returned."""
-    return tuple(decode(_signatures(contract, "function")[function][2], data))
+    return _decoded(_shapes(contract, "function")[function].outputs, data)
+
+
+def _decoded(kinds: Sequence[str], data: bytes) -> tuple[Any, ...]:
+    if words.are_fixed(kinds):
+        return words.decode(kinds, data)
+    from eth_abi.abi import decode
+
+    return tuple(decode(kinds, data))
 
 
 def decoded_error(data: bytes) -> Reverted:
     """The custom error in revert data."""
     for contract in ("AssetLedger", "EvidenceLog"):
-        for name, (selector, inputs, _) in _signatures(contract, "error").items():
-            if selector[:4] == data[:4]:
-                return Reverted(name, tuple(decode(inputs, data[4:])))
+        for name, shape in _shapes(contract, "error").items():
+            if shape.digest[:4] == data[:4]:
+                return Reverted(name, _decoded(shape.inputs, data[4:]))
     return Reverted("reverted", (data,))
 
 
 def topic(contract: str, event: str) -> str:
     """The first topic of an event's log."""
-    return "0x" + _signatures(contract, "event")[event][0].hex()
+    return "0x" + _shapes(contract, "event")[event].digest.hex()
+
+
+@cache
+def _role(identifier: str) -> str:
+    """The role with an identifier; the identifier itself where it is none of ours."""
+    known = {"0x" + keccak(f"{role.upper()}_ROLE".encode()).hex(): role for role in ROLES}
+    return known.get(identifier, identifier)
 
 
 def legacy_transaction(key: bytes, nonce: int, to: str | None, data: bytes, chain_id: int, gas: int = GAS) -> str:
     """A signed legacy transaction at gas price zero (EIP-155), ready for ``eth_sendRawTransaction``."""
     import rlp
+    from eth_hash.auto import keccak as quick_keccak
     from eth_keys.datatypes import PrivateKey
 
     target = bytes.fromhex(to[2:]) if to else b""
     unsigned = [nonce, 0, gas, target, 0, data]
-    signature = PrivateKey(key).sign_msg_hash(keccak(rlp.encode([*unsigned, chain_id, 0, 0])))
+    signature = PrivateKey(key).sign_msg_hash(quick_keccak(rlp.encode([*unsigned, chain_id, 0, 0])))
     v = signature.v + 35 + 2 * chain_id
     return "0x" + bytes(rlp.encode([*unsigned, v, signature.r, signature.s])).hex()
 
@@ -174,13 +206,13 @@ class EthereumLedger:
         code = bytes.fromhex(self._rpc("eth_getCode", address, "latest")[2:])[PROXY:]
         parents = tuple(UUID(bytes=code[at : at + 16]) for at in range(100, len(code), 16))
         return Contract(
-            address=to_checksum_address(address),
+            address=address,
             kind=list(Kind)[kind - 1],
             registered_at=registered_at,
             revoked=revoked,
             inventory_digest=f"sha256:{code[16:48].hex()}",
             record_digest=f"sha256:{code[48:80].hex()}",
-            authorizer=to_checksum_address(code[80:100]),
+            authorizer=checksummed(code[80:100]),
             parents=parents,
         )
 
@@ -230,8 +262,8 @@ class EthereumLedger:
         is_appointed = log["topics"][0] == appointed
         block = self._rpc("eth_getBlockByNumber", log["blockNumber"], False)
         return Grant(
-            role=ROLES.get(bytes.fromhex(log["topics"][1][2:]), log["topics"][1]),
-            account=to_checksum_address("0x" + log["topics"][2][-40:]),
+            role=_role(log["topics"][1]),
+            account=checksummed(bytes.fromhex(log["topics"][2][-40:])),
             appointed=is_appointed,
             block=int(log["blockNumber"], 16),
             time=int(block["timestamp"], 16),

@@ -38,6 +38,7 @@ def clashing_paths(paths: Iterable[str]) -> tuple[str, str] | None:
     folders: dict[str, str] = {}
     for path in paths:
         folded = path.casefold()
+        folded = path if folded == path else folded  # mostly the same: then one string is kept, not two
         if folded in seen:
             return seen[folded], path
         if folded in folders:

@@ -39,7 +39,7 @@ def authenticate(header: str, route: Route, storage: Storage) -> Principal:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.RejectedUnauthenticated(
-            "send Authorization: Bearer <token> (polyglot sends what POLYGLOT_TOKEN holds)"
+            "send Authorization: Bearer <token> (polyglot sends POLYGLOT_TOKEN)"
         )
     principal = _principal(storage, digest_of(token.strip().encode()))
     if principal is None:

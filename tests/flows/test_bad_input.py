@@ -11,7 +11,18 @@ import pytest
 
 from functions._domain.identity import trained_model_id
 from tests.platforms import Site, image_folder
-from tests.strangers import LIGHTGBM, NOBODY, Upload, folder_of, footprint, nothing_is_registered, problem, refused, sha
+from tests.strangers import (
+    LIGHTGBM,
+    NOBODY,
+    Upload,
+    folder_of,
+    footprint,
+    named,
+    nothing_is_registered,
+    problem,
+    refused,
+    sha,
+)
 
 
 @pytest.fixture
@@ -372,6 +383,6 @@ def test_a_dataset_says_which_images_may_train_on_it(site: Site, tmp_path: Path,
     data = site.ok("dataset", "register", str(tmp_path), "--allow-image", allowed, "--wait")
     ran = site.run("model", "register", "--dataset", data, "--image", image, "--name", "not-allowed", "--wait")
     refused(ran, data, allowed, image, "ask its owner", status=1)
-    model = site.ok("list", "--name", "not-allowed").split()[0]
+    model = named(site, "not-allowed")
     nothing_is_registered(site, str(trained_model_id(UUID(model), 1)))
     refused(site.run("dataset", "register", str(tmp_path), "--allow-image", "latest"), "allow_images", "sha256:")

@@ -1,19 +1,19 @@
 """Trainings and imports that go wrong: a reason in the status, no model, and another attempt where one may help."""
 
 import hashlib
-import json
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from functions._domain.identity import trained_model_id, translation_id
-from tests.platforms import Site, image_folder, started
+from tests.platforms import COPY_MODEL, Site, image_folder, started
 from tests.strangers import (
     LIGHTGBM,
     NOBODY,
     PICKLE,
     folder_of,
+    named,
     nothing_is_registered,
     problem,
     refused,
@@ -32,7 +32,7 @@ def register_model(site: Site, dataset: str, image: Path, *options: str) -> str:
 
 def no_trained_model(site: Site, model: str, attempt: int = 1) -> None:
     nothing_is_registered(site, str(trained_model_id(UUID(model), attempt)))
-    shown = json.loads(site.ok("show", model, "--json"))
+    shown = site.http("GET", f"/v1/assets/{model}")[1]
     assert shown["trained_model"] is None
     assert shown["contract"]["kind"] == "model"
 
@@ -68,7 +68,7 @@ def test_a_training_that_fails_says_why_and_makes_no_model(site: Site, dataset: 
     asked = ("--dataset", dataset, "--image", str(place), "--name", name, *options)
     ran = site.run("model", "register", *asked, "--wait")
     refused(ran, *words, "polyglot logs", "polyglot retry", status=1)
-    model = site.ok("list", "--name", name).split()[0]
+    model = named(site, name)
     found = site.status(model)
     assert (found["state"], found["step"]) == ("failed", "train")
     assert all(word in found["reason"] for word in words)
@@ -90,27 +90,29 @@ def test_a_training_that_fills_the_disk_is_stopped(tmp_path: Path, monkeypatch: 
         site.platform.stop()
 
 
-def test_a_training_that_fails_is_tried_again_as_a_new_attempt(site: Site, torch_model: Path, tmp_path: Path) -> None:
-    data = site.ok("dataset", "register", str(torch_model.parent), "--name", "for-a-retry", "--wait")
+def test_a_training_that_fails_is_tried_again_as_a_new_attempt(site: Site, tmp_path: Path) -> None:
+    data = site.ok("dataset", "register", str(folder_of(tmp_path / "data", {"model.txt": LIGHTGBM})), "--wait")
     marker = tmp_path / "it may work now"
     script = f"import os, pathlib, sys\nif not pathlib.Path({str(marker)!r}).exists(): sys.exit('not yet')\n"
-    place = image_folder(tmp_path / "image", script + (image_folder(tmp_path / "plain") / "train.py").read_text())
-    model = register_model(site, data, place)
+    model = register_model(site, data, image_folder(tmp_path / "image", script + COPY_MODEL))
     assert "not yet" in site.wait_for(model, ["failed"])["reason"]
     marker.touch()
     key = {"Idempotency-Key": f"retry-{uuid4()}"}
-    first = site.http("POST", f"/v1/assets/{model}/retry", None, **key)
-    assert first[0] == 202
-    assert site.http("POST", f"/v1/assets/{model}/retry", None, **key)[0] in (202, 422)
-    found = site.wait_for(model)
-    assert found["attempt"] == 2
+    assert site.http("POST", f"/v1/assets/{model}/retry", None, **key)[0] == 202
+    assert site.http("POST", f"/v1/assets/{model}/retry", None, **key)[0] == 202
+    found = site.wait_for(model, ["rejected"])
+    assert (found["step"], found["attempt"]) == ("translate", 2)
     assert found["trained_model"] == str(trained_model_id(UUID(model), 2))
-    no_asset = str(trained_model_id(UUID(model), 1))
-    nothing_is_registered(site, no_asset)
-    refused(site.run("retry", model), "nothing to retry")
-    problem(site.http("POST", f"/v1/assets/{model}/retry"), 422, "nothing to retry")
-    refused(site.run("retry", data), "nothing to retry")
+    nothing_is_registered(site, str(trained_model_id(UUID(model), 1)))
     refused(site.run("cancel", model), "nothing to cancel")
+
+
+def test_what_has_succeeded_is_not_tried_again(site: Site, assets: dict[str, str]) -> None:
+    for kind in ("dataset", "model"):
+        refused(site.run("retry", assets[kind]), "nothing to retry")
+        problem(site.http("POST", f"/v1/assets/{assets[kind]}/retry"), 422, "nothing to retry")
+    refused(site.run("cancel", assets["model"]), "nothing to cancel")
+    problem(site.http("POST", f"/v1/assets/{assets['translation']}/retry"), 404, "retry the asset that its chain began")
 
 
 def test_a_running_training_is_cancelled_and_a_late_event_cancels_no_later_attempt(
@@ -156,7 +158,7 @@ def test_an_import_that_is_no_safe_model_is_refused(
     label = f"import-{hashlib.sha256(name.encode() + data).hexdigest()[:8]}"
     (tmp_path / name).write_bytes(data)
     refused(site.run("model", "import", str(tmp_path), "--name", label, "--wait"), *words, status=1)
-    asset = site.ok("list", "--name", label).split()[0]
+    asset = named(site, label)
     assert all(word in site.status(asset)["reason"] for word in words)
     nothing_is_registered(site, asset)
 
@@ -165,7 +167,7 @@ def test_a_framework_that_nobody_translates_is_kept_and_said_so(site: Site, tmp_
     (tmp_path / "model.txt").write_bytes(LIGHTGBM)
     ran = site.run("model", "import", str(tmp_path), "--name", "no-translator", "--wait")
     refused(ran, "no translator for lightgbm models", "pull it in its native format", status=1)
-    asset = site.ok("list", "--name", "no-translator").split()[0]
+    asset = named(site, "no-translator")
     site.ok("verify", asset, "--level", "all")
     site.ok("pull", asset, str(tmp_path / "back"))
     refused(site.run("translate", asset), "no translator for lightgbm")

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +14,7 @@ from botocore.config import Config
 from functions._domain.digests import digest_of
 from functions._domain.identity import inbox_request_id
 from tests.platforms import Site
+from tests.strangers import LIGHTGBM, PICKLE
 
 
 class Inbox:
@@ -265,19 +265,20 @@ def test_a_folder_that_is_no_asset_of_the_inbox_is_refused(site: Site) -> None:
             inbox.client.delete_object(Bucket="polyglot", Key=inbox.prefix + left)
 
 
-def test_a_model_in_the_inbox_is_imported_and_translated(site: Site, torch_model: Path) -> None:
+def test_a_model_in_the_inbox_is_imported(site: Site) -> None:
     inbox = Inbox(site, f"m{uuid4().hex[:8]}", "trained-model")
-    inbox.put("model.pt2", torch_model.read_bytes())
-    asset = inbox.asset_json(files=[{"path": "model.pt2"}], name="dropped")
+    inbox.put("model.txt", LIGHTGBM)
+    asset = inbox.asset_json(files=[{"path": "model.txt"}], name="dropped")
     sweep(site)
-    found = site.wait_for(str(asset))
-    assert found["translation"]
-    assert site.http("GET", f"/v1/assets/{asset}")[1]["origin"] == "imported"
+    found = site.wait_for(str(asset), ["rejected"])
+    assert (found["step"], "no translator" in found["reason"]) == ("translate", True)
+    shown = site.http("GET", f"/v1/assets/{asset}")[1]
+    assert (shown["origin"], shown["framework"], shown["contract"]["parents"]) == ("imported", "lightgbm", [])
 
 
 def test_a_pickle_in_the_inbox_is_refused_and_its_status_tells_the_reason(site: Site) -> None:
     inbox = Inbox(site, f"p{uuid4().hex[:8]}", "trained-model")
-    inbox.put("model.pkl", b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01a\x94.")
+    inbox.put("model.pkl", PICKLE)
     asset = inbox.asset_json(files=[{"path": "model.pkl"}])
     sweep(site)
     assert "model.pkl" in inbox.wait_for("rejected.json")["reason"]

@@ -14,9 +14,10 @@ import pytest
 from functions._backends.cloudevents import to_http, write
 from functions._domain.events import Event, announce
 from functions._domain.identity import trained_model_id
+from functions._domain.intake import inbox_subject
 from functions._domain.training import run_name
 from functions.declaration import FUNCTIONS
-from tests.faults import CHAIN, Books, Customer, shape
+from tests.customers import CHAIN, Books, Customer, shape
 from tests.platforms import Site, started
 
 TIMES = 10
@@ -124,6 +125,7 @@ def forged(assets: Mapping[str, UUID], requests: Mapping[str, UUID]) -> dict[str
     dataset, model, trained, translation = assets.values()
     torch = {"framework": "torch", "accelerator": "none"}
     translate, verify = "translation.requested", "verification.requested"
+    elsewhere = f"assets/{dataset}/files/asset.json"
     return {
         "a framework that it is not of": ("translate-torch", said("contract.deployed", trained, framework="sklearn")),
         "no framework": ("translate-torch", said("contract.deployed", trained)),
@@ -149,7 +151,7 @@ def forged(assets: Mapping[str, UUID], requests: Mapping[str, UUID]) -> dict[str
         "a request in the place of an asset": ("ingest", said("asset.submitted", requests["verification"])),
         "a key that is not of the inbox": (
             "ingest",
-            said("asset.submitted", inbox(f"assets/{dataset}/files/asset.json"), key_of(dataset)),
+            said("asset.submitted", inbox_subject("local", elsewhere), {"key": elsewhere}),
         ),
         "a request that asks for something else": (
             "translate-torch",
@@ -169,16 +171,6 @@ def forged(assets: Mapping[str, UUID], requests: Mapping[str, UUID]) -> dict[str
         "an unknown subject": ("deploy", said("asset.registered", uuid4(), assetkind="model")),
         "evidence of an unknown subject": ("deploy", said("evidence.authorized", uuid4())),
     }
-
-
-def inbox(key: str) -> UUID:
-    from functions._domain.intake import inbox_subject
-
-    return inbox_subject("local", key)
-
-
-def key_of(dataset: UUID) -> dict[str, object]:
-    return {"key": f"assets/{dataset}/files/asset.json"}
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +236,7 @@ def test_events_that_come_before_their_time_are_refused_and_stop_no_chain(
     assert as_if_nothing(own) == before
 
     customer.register()
-    with storm(own, customer):
+    with Storm(own, customer):
         customer.wait()
     settled(own)
     assert shape(own.bucket, customer.assets) == CHAIN
@@ -255,7 +247,7 @@ def test_events_that_come_before_their_time_are_refused_and_stop_no_chain(
         assert customer.verify(asset) == {"integrity": "passed", "provenance": "passed"}
 
 
-class storm:  # noqa: N801 - used as a verb
+class Storm:
     """While it lasts, every event of a chain and every forgery about it is delivered again and again, at once."""
 
     def __init__(self, site: Site, customer: Customer) -> None:
