@@ -192,7 +192,6 @@ FUNCTIONS: tuple[Function, ...] = (
             "asset.registered",
             "contract.deployed",
         ),
-        extra=None,
         concurrency=32,
         timeout=60,
         memory="256Mi",

@@ -84,7 +84,7 @@ class Upload:
 
     def put(self, presigned: Mapping[str, Any], data: bytes) -> int:
         one = presigned["put"]
-        return urllib3.request(one["method"], one["url"], body=data, headers=one["headers"]).status
+        return urllib3.request(one["method"], one["url"], body=data, headers=one["headers"], timeout=60).status
 
     def send(self, files: Mapping[str, bytes], instead: Mapping[str, bytes | None] | None = None) -> None:
         """Send files; ``instead`` names those of which other bytes, or none, are sent."""

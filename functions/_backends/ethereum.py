@@ -176,12 +176,11 @@ def _role(identifier: str) -> str:
 def legacy_transaction(key: bytes, nonce: int, to: str | None, data: bytes, chain_id: int, gas: int = GAS) -> str:
     """A signed legacy transaction at gas price zero (EIP-155), ready for ``eth_sendRawTransaction``."""
     import rlp
-    from eth_hash.auto import keccak as quick_keccak
     from eth_keys.datatypes import PrivateKey
 
     target = bytes.fromhex(to[2:]) if to else b""
     unsigned = [nonce, 0, gas, target, 0, data]
-    signature = PrivateKey(key).sign_msg_hash(quick_keccak(rlp.encode([*unsigned, chain_id, 0, 0])))
+    signature = PrivateKey(key).sign_msg_hash(keccak(rlp.encode([*unsigned, chain_id, 0, 0])))
     v = signature.v + 35 + 2 * chain_id
     return "0x" + bytes(rlp.encode([*unsigned, v, signature.r, signature.s])).hex()
 

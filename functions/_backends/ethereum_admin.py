@@ -7,10 +7,9 @@ it twice does nothing.
 from dataclasses import asdict, dataclass
 
 from eth_abi.abi import encode
-from eth_hash.auto import keccak
-from eth_utils.address import to_checksum_address
 
 from functions._backends.ethereum import Rpc, call_data, interface, legacy_transaction, results
+from functions._backends.keccak import checksummed, keccak
 from functions._backends.keys import account_of
 from functions._domain.digests import bytes_of
 from functions._domain.errors import RejectedConflict, UnavailableLedger
@@ -32,7 +31,7 @@ def contract_address(deployer: str, nonce: int) -> str:
     """The address of the contract that a deployer's transaction with this nonce creates."""
     import rlp
 
-    return to_checksum_address(keccak(rlp.encode([bytes.fromhex(deployer[2:]), nonce]))[12:])
+    return checksummed(keccak(rlp.encode([bytes.fromhex(deployer[2:]), nonce]))[12:])
 
 
 class LedgerAdmin:

@@ -5,9 +5,9 @@
 """
 
 from eth_abi.abi import encode
-from eth_hash.auto import keccak
 from eth_keys.datatypes import PrivateKey, Signature
 
+from functions._backends.keccak import keccak
 from functions._domain.authorizations import TYPES, Authorization, Message
 
 DOMAIN = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"

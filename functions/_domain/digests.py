@@ -9,9 +9,15 @@ Canonical JSON is RFC 8785 (https://www.rfc-editor.org/rfc/rfc8785), made by the
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 
 import rfc8785
+
+BEHIND = 4
+"""How many chunks are read ahead of digesting."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -22,12 +28,29 @@ def digest_of(data: bytes) -> str:
 
 
 def digest_of_stream(chunks: Iterable[bytes]) -> tuple[str, int]:
-    """The digest and the length in bytes of a stream, read once and never held whole."""
-    running, length = hashlib.sha256(), 0
-    for chunk in chunks:
-        running.update(chunk)
-        length += len(chunk)
+    """The digest and the length in bytes of a stream, read once and never held whole.
+
+    Where it comes in several chunks, one is digested while the next is read.
+    """
+    rest = iter(chunks)
+    first = next(rest, b"")
+    running, length = hashlib.sha256(first), len(first)
+    second = next(rest, None)
+    if second is not None:
+        length += _update_meanwhile(running, chain([second], rest))
     return f"sha256:{running.hexdigest()}", length
+
+
+def _update_meanwhile(running: "hashlib._Hash", chunks: Iterable[bytes]) -> int:
+    """Digests chunks in a thread of its own, a few behind who reads them; returns their length in bytes."""
+    length, behind = 0, deque[Future[None]]()
+    with ThreadPoolExecutor(1) as thread:
+        for chunk in chunks:
+            length += len(chunk)
+            behind.append(thread.submit(running.update, chunk))
+            if len(behind) > BEHIND:
+                behind.popleft().result()
+    return length
 
 
 def is_digest(text: str) -> bool:

@@ -38,9 +38,7 @@ def authenticate(header: str, route: Route, storage: Storage) -> Principal:
         return Principal("anyone", frozenset())
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise errors.RejectedUnauthenticated(
-            "send Authorization: Bearer <token> (polyglot sends POLYGLOT_TOKEN)"
-        )
+        raise errors.RejectedUnauthenticated("send Authorization: Bearer <token> (polyglot sends POLYGLOT_TOKEN)")
     principal = _principal(storage, digest_of(token.strip().encode()))
     if principal is None:
         raise errors.RejectedUnauthenticated("this token is not known here: is POLYGLOT_TOKEN that of this platform?")

@@ -158,7 +158,7 @@ def test_head_is_get_without_its_body(site: Site, dataset: str, route: Route) ->
     path = filled(route.path, dataset).replace("/x", "/big.bin")
     got = site.http("GET", path)
     head = urllib3.request(
-        "HEAD", site.settings["POLYGLOT_URL"] + path, redirect=False, retries=False,
+        "HEAD", site.settings["POLYGLOT_URL"] + path, redirect=False, retries=False, timeout=60,
         headers={"Authorization": f"Bearer {site.settings['POLYGLOT_TOKEN']}"},
     )  # fmt: skip
     assert (head.status, head.data) == (got[0], b"")
@@ -210,7 +210,7 @@ def redirected(site: Site, path: str) -> Iterator[bytes]:
     """The bytes behind a redirect, without the token, as they come."""
     status, body, headers = site.http("GET", path)
     assert (status, body) == (307, b"")
-    answer = urllib3.request("GET", headers["Location"], preload_content=False, retries=False)
+    answer = urllib3.request("GET", headers["Location"], preload_content=False, retries=False, timeout=60)
     assert answer.status == 200
     yield from answer.stream(1 << 16)
 
@@ -239,7 +239,7 @@ def test_a_path_that_leaves_an_assets_files_is_refused(site: Site, dataset: str,
     url = f"{site.settings['POLYGLOT_URL']}/v1/assets/{dataset}/files/{path}"
     pool = urllib3.connection_from_url(url)
     answer = pool.urlopen(
-        "GET", url.removeprefix(site.settings["POLYGLOT_URL"]), redirect=False, retries=False,
+        "GET", url.removeprefix(site.settings["POLYGLOT_URL"]), redirect=False, retries=False, timeout=60,
         headers={"Authorization": f"Bearer {site.settings['POLYGLOT_TOKEN']}"},
     )  # fmt: skip
     assert answer.status in (400, 404)
@@ -268,7 +268,11 @@ def test_a_compressed_body_is_not_understood(site: Site) -> None:
 def test_a_chunked_body_is_taken_and_a_chunked_one_without_end_is_not(site: Site) -> None:
     headers = {"Authorization": f"Bearer {site.settings['POLYGLOT_TOKEN']}", "Transfer-Encoding": "chunked"}
     url = site.settings["POLYGLOT_URL"] + "/v1/uploads"
-    sent = urllib3.request("POST", url, body=iter([b'{"kind":', b'"dataset"}']), headers=headers, retries=False)
+    sent = urllib3.request(
+        "POST", url, body=iter([b'{"kind":', b'"dataset"}']), headers=headers, retries=False, timeout=60
+    )
     assert sent.status == 202
-    large = urllib3.request("POST", url, body=(b" " * (1 << 20) for _ in range(9)), headers=headers, retries=False)
+    large = urllib3.request(
+        "POST", url, body=(b" " * (1 << 20) for _ in range(9)), headers=headers, retries=False, timeout=60
+    )
     assert (large.status, large.headers["Content-Type"]) == (413, "application/problem+json")

@@ -243,16 +243,22 @@ def test_each_function_killed_at_its_first_request_does_it_in_its_next_process(
 
         hunter = threading.Thread(target=hunt)
         hunter.start()
-        while True:
-            with suppress(Died):  # `register` and `retrieve` are among the killed
-                customer.register()
-                customer.wait()
-                break
-        over.set()
-        hunter.join()
+        try:
+            asked_until_answered(customer)
+        finally:
+            over.set()
+            hunter.join()
         assert killed >= {"register", "retrieve", "ingest", "deploy", "train", "collect", "translate-torch"}
         assert_finished_once(customer, folder_of(data))
         stopped(life)
+
+
+def asked_until_answered(customer: Customer) -> None:
+    """Ask for a chain where who answers may be killed."""
+    while True:
+        with suppress(Died):
+            customer.register()
+            return customer.wait()
 
 
 @pytest.mark.slow

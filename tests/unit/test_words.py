@@ -28,13 +28,8 @@ VALUES = st.tuples(
 
 
 @given(st.binary(max_size=600))
-def test_a_keccak_digest_is_the_one_of_pycryptodome(data: bytes) -> None:
+def test_a_keccak_digest_is_the_one_of_eth_hash(data: bytes) -> None:
     assert keccak(data) == reference(data)
-
-
-@pytest.mark.parametrize("length", range(130, 145))
-def test_padding_around_a_full_block_is_right(length: int) -> None:
-    assert keccak(bytes(length)) == reference(bytes(length))
 
 
 @given(st.binary(min_size=20, max_size=20))
