@@ -5,7 +5,7 @@
     python -m benchmarks --quick         small sizes, to see that everything still runs; nothing is kept
 
 Both sides of each row are measured in the same run. Results are kept in ``results.md`` and ``results.json``; a group
-that is not run keeps its earlier rows. Exit status 1 where a target is missed.
+that is not run keeps its earlier rows. Exit status 1 where a target is missed, at full size.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> int:
         results = {group: results[group] for group in GROUPS if group in results}
         table.store(HERE / "results.json", results)
         (HERE / "results.md").write_text(_document(results))
-    return 1 if any(row["met"] is False for row in rows) else 0
+    return 1 if not arguments.quick and any(row["met"] is False for row in rows) else 0
 
 
 def _measured(group: str, quick: bool, scratch: Path | None) -> dict[str, Any]:

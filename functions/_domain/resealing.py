@@ -1,4 +1,8 @@
-"""Resealing: where a signer's role ended before its word was carried, the sealing step adds one by its new key."""
+"""Resealing: where a signer's role ended before its word was carried, the sealing step adds one by its new key.
+
+``deploy`` asks, as often as it is asked itself; the sealing step, once it has signed, marks that nothing more comes of
+it in this attempt. So any number of deliveries, and a kill anywhere, end the same way.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,18 +13,30 @@ from functions._domain.assets import Kind
 from functions._domain.events import Event, announce
 from functions._domain.ports import Ports
 
+STEP = "reseal"
+
+
+def done(ports: Ports, event: Event, asset: UUID) -> None:
+    """Note that an asset is sealed with the key of now, where the event asked for that."""
+    if STEP in event.data:
+        attempt = journal.view(ports.storage, asset).attempt
+        journal.mark(ports.storage, asset, STEP, attempt, "done", ports.now())
+
 
 def sealing_event(ports: Ports, record: Mapping[str, Any], cause: str) -> Event | None:
-    """The event that has an asset sealed again; None where that was asked for in this attempt, and did not help."""
+    """The event that has an asset sealed again; None where that was done in this attempt, and did not help."""
     asset = UUID(record["id"])
     if record.get("parameters"):
         return None  # a translation with an opset of its own is asked for again by whoever wants it
-    attempt = journal.view(ports.storage, asset).attempt
-    if not journal.mark(ports.storage, asset, "reseal", attempt, "requested", ports.now()):
+    view = journal.view(ports.storage, asset)
+    if any(mark.step == STEP and mark.attempt == view.attempt for mark in view.marks):
         return None
+    hint = {STEP: view.attempt}
     if record["kind"] == Kind.TRANSLATION:
         filters = {"framework": record["from"]["framework"], "accelerator": record["from"]["accelerator"]}
-        return announce("contract.deployed", UUID(record["source"]), cause, assetkind=Kind.TRAINED_MODEL, **filters)
+        return announce(
+            "contract.deployed", UUID(record["source"]), cause, hint, assetkind=Kind.TRAINED_MODEL, **filters
+        )
     if record.get("origin") == "trained":
-        return announce("training.finished", asset, cause, {"run": record["run"]["name"]})
-    return announce("asset.submitted", asset, cause)
+        return announce("training.finished", asset, cause, {"run": record["run"]["name"], **hint})
+    return announce("asset.submitted", asset, cause, hint)

@@ -1,7 +1,7 @@
 """`collect` asks the engine itself what became of a run, and makes a trained model of one that succeeded."""
 
 from functions import declaration
-from functions._domain import records, training
+from functions._domain import records, resealing, training
 from functions._domain.assets import Kind
 from functions._domain.errors import RejectedConflict, RejectedContent
 from functions._domain.events import Event, announce
@@ -19,6 +19,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
         return None
     registered = announce("asset.registered", asset, event.id, assetkind=Kind.TRAINED_MODEL)
     if is_sealed_by(ports.storage, ports.signer, asset):
+        resealing.done(ports, event, asset)
         return registered
     state = ports.engine.state(training.run_name(model, attempt))
     if state.phase == "running":
@@ -35,4 +36,5 @@ def handle(event: Event, ports: Ports) -> Event | None:
     except (RejectedContent, RejectedConflict) as error:
         training.failed(ports, asset, attempt, str(error))
         return announce("training.failed", model, event.id, {"run": training.run_name(model, attempt)})
+    resealing.done(ports, event, asset)
     return registered

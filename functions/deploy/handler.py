@@ -22,9 +22,9 @@ def handle(event: Event, ports: Ports) -> Event | None:
         carry(ports, event.subject)
     except RejectedSigner:
         again = sealing_event(ports, record, event.id)
-        if again is None:
-            raise
-        return again
+        if again is not None:
+            return again
+        carry(ports, event.subject)  # sealed anew meanwhile, or refused for good
     kind, framework = Kind(record["kind"]), str(record.get("framework", ""))
     accelerator = str(record.get("accelerator", "none")) if kind is Kind.TRAINED_MODEL else ""
     if kind is Kind.TRAINED_MODEL and not declaration.translates(framework, accelerator):

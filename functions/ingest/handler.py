@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from functions._domain import resealing
 from functions._domain.errors import Rejected
 from functions._domain.events import Event, announce
 from functions._domain.ingestion import (
@@ -24,6 +25,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
         return take(key, event.id, ports)
     request = request_of(ports, event)
     kind = ingest(ports, request)
+    resealing.done(ports, event, request.asset)
     return announce("asset.registered", request.asset, event.id, assetkind=kind)
 
 

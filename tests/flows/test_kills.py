@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 
+from functions._backends.process.supervisor import EXECUTIONS
 from functions._runtime.local import bucket, chain
 from tests.customers import CHAIN, Books, Customer, Died, keys, shape
 from tests.faults import (
@@ -108,6 +109,7 @@ def assert_no_promise_is_early(customer: Customer) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # some sixty lives
 def test_a_platform_killed_at_every_write_finishes_the_chain_exactly_once(
     stage: Stage, nursery: Nursery, customer: Customer
 ) -> None:
@@ -205,14 +207,27 @@ def test_a_step_whose_process_is_killed_is_done_again(tmp_path: Path, patient: C
 
 
 @pytest.mark.slow
-def test_a_script_that_is_killed_fails_with_a_reason_and_a_retry_finishes_the_chain(
-    tmp_path: Path, patient: Customer
-) -> None:
+def test_a_script_that_is_killed_is_run_again(tmp_path: Path, patient: Customer) -> None:
     data = tmp_path / "data"
     with up(data) as life:
         asked(life, patient)
         time.sleep(0.3)
         kill(awaited(life, SCRIPT))
+        patient.wait(lambda: assert_no_promise_is_early(patient))
+        assert_finished_once(patient, folder_of(data))
+        stopped(life)
+
+
+@pytest.mark.slow
+def test_a_script_that_is_killed_each_time_fails_with_a_reason_and_a_retry_finishes(
+    tmp_path: Path, patient: Customer
+) -> None:
+    data = tmp_path / "data"
+    with up(data) as life:
+        asked(life, patient)
+        for _ in range(EXECUTIONS):
+            time.sleep(0.3)
+            kill(awaited(life, SCRIPT))
         patient.wait(until="failed")
         reason = patient.call("GET", f"/v1/assets/{patient.asked}/status")["reason"]
         assert "killed by signal 9" in reason

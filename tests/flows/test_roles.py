@@ -36,6 +36,7 @@ def test_an_asset_of_a_dismissed_key_waits_for_the_new_one(tmp_path: Path) -> No
         assert ran.status == 1
         assert "AssetLedgerUnauthorizedAuthorizer" in ran.err
         dataset = site.ok("list").split()[0]
+        assert (site.files(dataset).parent / "journal" / "reseal.1.done.json").exists()
     finally:
         site.platform.stop()
     for path in (tmp_path / "platform" / "keys").glob("registrar.*"):

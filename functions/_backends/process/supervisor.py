@@ -29,6 +29,10 @@ from functions._domain.digests import digest_of_stream
 from functions._domain.errors import Rejected, RejectedContent, Unavailable
 from functions._domain.ports import Run, RunState, Storage
 
+EXECUTIONS = 3
+"""How often a script is run that is killed by somebody else, such as a kernel short of memory."""
+
+KILLED = 128 + 9
 _LOGGER = logging.getLogger("polyglot.process")
 
 
@@ -87,8 +91,7 @@ class _Supervision:
         self.folder.note_running(self.execution, state.started)
         log = BoundedLog(self.folder.path)
         try:
-            state = self._staged(state)
-            ended = self._run(state, log)
+            state, ended = self._executed(state, log)
             state = replace(state, exit_code=ended.exit_code, isolation=ended.isolation)
             files = self._judged(ended)
             state = replace(state, phase="succeeded")
@@ -101,6 +104,17 @@ class _Supervision:
         finally:
             log.close()
         return self._keep(state, files)
+
+    def _executed(self, state: RunState, log: BoundedLog) -> tuple[RunState, Ended]:
+        """Stage and run; a script that somebody outside killed is run again from clean folders, a few times."""
+        for execution in range(1, EXECUTIONS + 1):
+            state = self._staged(state)
+            ended = self._run(state, log)
+            if ended.broken or ended.exit_code != KILLED or execution == EXECUTIONS:
+                break
+            log.write(f"[killed from outside; execution {execution + 1} of at most {EXECUTIONS}]\n".encode())
+            self.folder.remove_work()
+        return state, ended
 
     def _staged(self, state: RunState) -> RunState:
         """Fetch and verify all that the script reads; returns the state with the facts of this machine."""
