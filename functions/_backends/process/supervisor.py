@@ -40,8 +40,9 @@ def supervise(path: Path, settings: Mapping[str, str], storage: Storage) -> None
     """Train the run of a folder, and leave its state there."""
     folder = RunFolder.at(path)
     adopt_orphans()
-    _end_with(int(settings["POLYGLOT_PLATFORM_PID"]), folder)
-    supervision = _Supervision(folder, folder.run(), str(uuid4()), settings, storage)
+    ending = threading.Lock()
+    _end_with(int(settings["POLYGLOT_PLATFORM_PID"]), folder, ending)
+    supervision = _Supervision(folder, folder.run(), str(uuid4()), settings, storage, ending)
     try:
         state = supervision.train()
     except Unavailable:  # unknown is the truth then, and the sweep submits it again
@@ -54,13 +55,17 @@ def supervise(path: Path, settings: Mapping[str, str], storage: Storage) -> None
     supervision.announce(state)
 
 
-def _end_with(platform: int, folder: RunFolder) -> None:
-    """When the platform is gone, so is the training; it counts as unknown then, and the next platform repeats it."""
+def _end_with(platform: int, folder: RunFolder, ending: threading.Lock) -> None:
+    """When the platform is gone, so is the training; it counts as unknown then, and the next platform repeats it.
+
+    Who holds ``ending`` says how the run ends, so a script that is killed here is not taken for one that failed.
+    """
     born = birth(platform)
 
     def watch() -> None:
         while born and birth(platform) == born:
             time.sleep(0.5)
+        ending.acquire()  # for good
         kill_tree(os.getpid(), itself=False)
         folder.remove_work()
         os._exit(3)
@@ -75,6 +80,7 @@ class _Supervision:
     execution: str
     settings: Mapping[str, str]
     storage: Storage
+    ending: threading.Lock
 
     @property
     def _layout(self) -> surroundings.Layout:
@@ -113,7 +119,8 @@ class _Supervision:
             if ended.broken or ended.exit_code != KILLED or execution == EXECUTIONS:
                 break
             log.write(f"[killed from outside; execution {execution + 1} of at most {EXECUTIONS}]\n".encode())
-            self.folder.remove_work()
+            with self.ending:  # not where it was our own end that killed it
+                self.folder.remove_work()
         return state, ended
 
     def _staged(self, state: RunState) -> RunState:
@@ -182,14 +189,19 @@ class _Supervision:
             failure.write_text(results.said_failure(self._layout) or state.reason)
             kept["output/failure"] = failure
         results.stage(self.storage, self.run, self.execution, kept, lambda: None)
-        self.folder.note_ended(state)
+        self._note(state)
         return state
+
+    def _note(self, state: RunState) -> None:
+        """Write down how it ended, unless it ends with its platform."""
+        with self.ending:
+            self.folder.note_ended(state)
 
     def broken(self, error: Exception) -> RunState:
         """What is our fault ends the run too: submitted again, it would end the same way for ever."""
         reason = f"the trainer itself failed ({type(error).__name__}: {error}); supervisor.log of the run says where"
         state = RunState("failed", self.execution, reason=reason, finished=now())
-        self.folder.note_ended(state)
+        self._note(state)
         return state
 
     def announce(self, state: RunState) -> None:
