@@ -52,6 +52,7 @@ class Pair:
         elif most is not None:
             target, met = f"at most {most:g} × its time", ratio <= most
         samples = {"ours": self.ours, "theirs": self.theirs}
+        note = f"best {_seconds(min(self.ours))} against {_seconds(min(self.theirs))}; {note}"
         return Row(what, _seconds(mine), _seconds(other), f"{ratio:.2f}", target, met, note, samples)
 
 
