@@ -9,7 +9,7 @@ def description() -> str:
     """Processors, memory, system and Python in one line."""
     return (
         f"{len(os.sched_getaffinity(0))} × {_processor()}, {_memory() / 2**30:.0f} GiB memory, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+        f"{platform.system()}, Python {platform.python_version()}"
     )
 
 

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from functions._domain.authorizations import Authorization, Message
 from functions._domain.errors import RejectedConflict, RejectedSigner, UnavailableLedger
 from functions._domain.ports import Contract, Grant
 
+ABI = Path(__file__).with_name("abi")
 GAS = 3_000_000
 """The gas limit of a carried transaction; a registration uses about 130,000, one with 32 parents under 400,000."""
 
@@ -95,7 +96,7 @@ def _failure(method: str, error: Mapping[str, Any]) -> Exception:
 @cache
 def interface(contract: str) -> Mapping[str, Any]:
     """A contract's generated file: ABI, bytecode and where its immutables are."""
-    document: Mapping[str, Any] = json.loads((files("functions._backends.abi") / f"{contract}.json").read_text())
+    document: Mapping[str, Any] = json.loads((ABI / f"{contract}.json").read_text())
     return document
 
 

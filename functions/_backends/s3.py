@@ -5,6 +5,7 @@ SigV4 (the default for a custom endpoint is SigV2, which leaves ``If-None-Match`
 since SigV4 signs the host. botocore is what boto3 is made of; without boto3's own layer a cold start is 30 ms shorter.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +17,9 @@ import botocore.session
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.httpsession import URLLib3Session
 from botocore.response import StreamingBody
+from botocore.utils import get_environ_proxies
 
 from functions._domain.errors import RejectedContent, RejectedTooLarge, RejectedUnknown, UnavailableStorage
 from functions._domain.ports import Entry, Presigned
@@ -128,6 +131,13 @@ class S3Storage:
         answer: Any = self._unless_missing(key, lambda: self._client.get_object(Bucket=self.bucket, Key=key, **options))
         return None if answer is None else answer["Body"]
 
+    @cached_property
+    def _session(self) -> URLLib3Session:
+        """The client's own kind of connections, with the environment's certificates and proxies."""
+        proxies = get_environ_proxies(self._endpoint or "https://s3.amazonaws.com")
+        authorities = os.environ.get("AWS_CA_BUNDLE") or True
+        return URLLib3Session(authorities, proxies, timeout=(5, 120), max_pool_connections=32)
+
     def _get_directly(self, key: str) -> StreamingBody | None:
         """One try at a whole object, past most of the client's machinery: half the work, which many small files show.
 
@@ -136,8 +146,8 @@ class S3Storage:
         """
         with _translated(key):
             url = self._client.generate_presigned_url("get_object", Params={"Bucket": self.bucket, "Key": key})
-            try:  # over the client's own connections, with its certificates and proxies
-                answer = self._client._endpoint.http_session.send(AWSRequest("GET", url, stream_output=True).prepare())
+            try:
+                answer = self._session.send(AWSRequest("GET", url, stream_output=True).prepare())
                 if answer.status_code == 200:
                     return StreamingBody(answer.raw, answer.headers.get("Content-Length"))
                 if answer.status_code == 404 and b"<Code>NoSuchKey<" in answer.content:
