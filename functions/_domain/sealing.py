@@ -143,6 +143,16 @@ def seal(
     return sealed
 
 
+def copied(storage: Storage, staged: str, asset: UUID) -> Expected:
+    """Copy an execution's ``model/`` to its final place; returns what must then be there."""
+    prefix, expected = f"{staged}model/", {}
+    for entry in storage.list(prefix):
+        path = entry.key[len(prefix) :]
+        storage.copy(entry.key, paths.files_prefix(asset) + path)
+        expected[path] = (entry.size, None)
+    return expected
+
+
 def record_statement(storage: Storage, signer: Signer, key: str, envelope: bytes) -> bytes:
     """Write a signed statement; where one by an earlier execution or key stands, that one counts and is returned.
 

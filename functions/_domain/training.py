@@ -13,7 +13,7 @@ from functions._domain.errors import RejectedConflict, RejectedContent, Rejected
 from functions._domain.formats import Format, ModelFile, detect
 from functions._domain.identity import trained_model_id
 from functions._domain.ports import Channel, Ports, Run, RunState, Storage
-from functions._domain.sealing import Draft, seal
+from functions._domain.sealing import Draft, copied, seal
 from functions._domain.seekable import stored_file
 from functions._domain.statements import BUILD_TYPE
 
@@ -147,11 +147,7 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
         read_metrics(storage, staged)
     chosen = choose(storage, asset, state)
     staged = paths.run_prefix(asset, chosen["execution"])
-    expected: dict[str, tuple[int, str | None]] = {}
-    for entry in storage.list(f"{staged}model/"):
-        path = entry.key[len(f"{staged}model/") :]
-        storage.copy(entry.key, paths.files_prefix(asset) + path)
-        expected[path] = (entry.size, None)
+    expected = copied(storage, staged, asset)
     run, record = planned(storage, model, attempt), records.required(storage, model, Kind.MODEL)
     format_ = inspect(storage, paths.files_prefix(asset))
     metrics = read_metrics(storage, staged)

@@ -14,7 +14,7 @@ from functions._domain.errors import RejectedContent
 from functions._domain.identity import translation_id
 from functions._domain.inventory import read as read_inventory
 from functions._domain.ports import Ports, Storage
-from functions._domain.sealing import Draft, seal
+from functions._domain.sealing import Draft, copied, seal
 
 CHOSEN = "polyglot/chosen/v1"
 REPORT = "report.json"
@@ -94,11 +94,7 @@ def _promote(
     report = json.loads(storage.read(f"{staged}{REPORT}") or b"null")
     if not report:
         raise RejectedContent(f"{staged}{REPORT} is missing: retry the translation")
-    expected: dict[str, tuple[int, str | None]] = {}
-    for entry in storage.list(f"{staged}model/"):
-        path = entry.key[len(f"{staged}model/") :]
-        storage.copy(entry.key, paths.files_prefix(target) + path)
-        expected[path] = (entry.size, None)
+    expected = copied(storage, staged, target)
     draft = Draft(
         id=target,
         kind=Kind.TRANSLATION,
