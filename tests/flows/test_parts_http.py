@@ -139,7 +139,7 @@ def test_a_request_passes_through_a_process(processes: Processes, through: str) 
 def test_an_idle_process_is_stopped_and_started_again(processes: Processes, through: str) -> None:
     first = request("GET", through).json()["pid"]
     assert eventually(lambda: processes["retrieve"].pid is None)
-    assert not alive(first)
+    assert eventually(lambda: not alive(first))
     assert request("GET", through).json()["pid"] != first
 
 
@@ -150,7 +150,8 @@ def test_a_process_that_dies_answers_503_and_is_replaced(processes: Processes, t
     first = request("GET", through).json()["pid"]
     os.kill(first, signal.SIGKILL)
     assert eventually(lambda: not alive(first))
-    assert request("GET", through).json()["pid"] != first
+    # A request in the instant of its death is answered 503 too, which a Broker repeats.
+    assert eventually(lambda: request("GET", through).json().get("pid", first) != first)
 
 
 def test_an_answer_cut_off_is_seen_to_be_cut_off(through: str) -> None:
