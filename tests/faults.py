@@ -120,9 +120,18 @@ def processes(*words: str) -> dict[int, str]:
     found = {}
     for row in listed.stdout.splitlines():
         pid, state, command = (*row.split(maxsplit=2), "")[:3]  # who is being born or dying may have no command
-        if "Z" not in state and int(pid) != os.getpid() and all(word in command + _environ(pid) for word in words):
+        lives = "Z" not in state or _has_threads(pid)
+        if lives and int(pid) != os.getpid() and all(word in command + _environ(pid) for word in words):
             found[int(pid)] = command
     return found
+
+
+def _has_threads(pid: str) -> bool:
+    """Whether a process whose first thread has ended has others, which hold its files and ports."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
 
 
 def _environ(pid: str) -> str:

@@ -127,8 +127,9 @@ def _is_well_formed(one: Authorization) -> bool:
     """Whether every field fits its type on the ledger, so that what is carried can be encoded."""
     pairs = zip(TYPES[one.message.type], one.message.values(), strict=True)
     fits = [_fits(kind, value) for (_, kind), value in pairs]
+    known = 0 <= one.chain_id < 2**256
     hexes = re.fullmatch(r"0x[0-9a-fA-F]{130}", one.signature) and re.fullmatch(r"0x[0-9a-fA-F]{40}", one.contract)
-    return all(fits) and bool(hexes)
+    return all(fits) and known and bool(hexes)
 
 
 def _fits(kind: str, value: object) -> bool:

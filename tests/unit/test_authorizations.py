@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from functions._backends import keys, typed_data
@@ -128,6 +128,8 @@ PLACES = [
 
 
 @given(st.sampled_from(PLACES), JSON)
+@example(("domain", "chainId"), -1)
+@example(("domain", "chainId"), str(2**256))
 def test_a_field_of_another_form_is_refused_or_can_be_carried(place: tuple[str, ...], value: object) -> None:
     document = json.loads(GOOD.encode())
     inner = document

@@ -159,14 +159,14 @@ def _chain_id(folder: Path) -> int:
 def _mend(folder: Path, say: Callable[[str], None]) -> None:
     """Leave a state that anvil can read, or none."""
     state, kept = folder / "state.json", folder / "state.kept.json"
-    if state.exists() and _whole(state.read_bytes()):
+    if state.exists() and is_whole(state.read_bytes()):
         _keep(folder)
         return
     if not state.exists() and not kept.exists():
         return
     if state.exists():
         state.replace(folder / "state.damaged.json")
-    if kept.exists() and _whole(kept.read_bytes()):
+    if kept.exists() and is_whole(kept.read_bytes()):
         _write(state, kept.read_bytes())
         say("The chain's state was damaged by a sudden end: going on from an older copy.")
     else:
@@ -181,13 +181,14 @@ def _keep(folder: Path) -> bool:
     written = state.read_bytes()
     if kept.exists() and kept.read_bytes() == written:
         return True
-    if not _whole(written):
+    if not is_whole(written):
         return False
     _write(kept, written)
     return True
 
 
-def _whole(state: bytes) -> bool:
+def is_whole(state: bytes) -> bool:
+    """Whether these bytes are a state that anvil wrote to its end."""
     try:
         return "block" in json.loads(state)
     except (ValueError, TypeError):
