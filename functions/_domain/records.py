@@ -21,7 +21,7 @@ from functions._domain.ports import Storage
 
 log = logging.getLogger(__name__)
 Document = Mapping[str, Any]
-_ALWAYS = {"id", "kind", "name", "owner", "parents", "inventory"}
+_ALWAYS = {"id", "kind", "name", "owner", "tenant", "parents", "inventory"}
 
 
 def write(storage: Storage, key: str, data: bytes) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from functions._domain import paths, records
@@ -55,6 +55,14 @@ class Draft:
     requested: str
     parents: tuple[UUID, ...] = ()
     fields: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def made_from(
+        cls, parent: Mapping[str, Any], asset: UUID, kind: Kind, requested: str, fields: Mapping[str, object]
+    ) -> "Draft":
+        """What a step makes of a sealed asset: its only parent, whose name, owner and tenant it keeps."""
+        name, owner, tenant = parent["name"], parent["owner"], parent["tenant"]
+        return cls(asset, kind, name, owner, tenant, requested, (UUID(parent["id"]),), fields)
 
     def record(self, sealed: Sealed) -> dict[str, object]:
         """The record."""

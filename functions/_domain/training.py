@@ -6,9 +6,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from functions._domain import journal, paths, records
+from functions._domain import choosing, journal, paths, records
 from functions._domain.assets import Kind
-from functions._domain.digests import canonical
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest
 from functions._domain.formats import Format, ModelFile, detect
 from functions._domain.identity import trained_model_id
@@ -17,7 +16,6 @@ from functions._domain.sealing import Draft, copied, seal
 from functions._domain.seekable import stored_file
 from functions._domain.statements import BUILD_TYPE
 
-CHOSEN = "polyglot/chosen/v1"
 _RUN = re.compile(r"train-(?P<model>[0-9a-f-]{36})-(?P<attempt>\d{1,6})")
 
 
@@ -92,24 +90,6 @@ def _require_allowed(dataset: Mapping[str, Any], image: str) -> None:
         )
 
 
-def choose(storage: Storage, asset: UUID, state: RunState) -> Mapping[str, Any]:
-    """Settle which execution counts; the first one that was found valid does, for ever."""
-    document = {
-        "schema": CHOSEN,
-        "execution": state.execution,
-        "started": state.started,
-        "finished": state.finished,
-        "environment": state.environment,
-        "isolation": state.isolation,
-        "image_digest": state.environment.get("image_digest"),
-    }
-    storage.create(paths.chosen_key(asset), canonical(document))
-    chosen = records.read(storage, paths.chosen_key(asset), CHOSEN)
-    if chosen is None:
-        raise RejectedContent(f"{paths.chosen_key(asset)} disappeared")
-    return chosen
-
-
 def inspect(storage: Storage, prefix: str) -> Format:
     """The framework and format of the model below a prefix, from its bytes.
 
@@ -127,11 +107,6 @@ def inspect(storage: Storage, prefix: str) -> Format:
     return detect(found)
 
 
-def is_chosen(storage: Storage, asset: UUID) -> bool:
-    """Whether an execution was chosen for a trained model; then the engine is not needed any more."""
-    return storage.stat(paths.chosen_key(asset)) is not None
-
-
 def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates: Callable[[str, str], bool]) -> None:
     """Make the trained model of a run's outputs: choose, copy, digest where they lie, seal.
 
@@ -141,25 +116,31 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
         RejectedContent: the outputs are no model that may be kept.
     """
     storage, asset = ports.storage, trained_model_id(model, attempt)
-    if not is_chosen(storage, asset):  # what is found wrong is never chosen
+    if not choosing.is_chosen(storage, asset):  # what is found wrong is never chosen
         staged = paths.run_prefix(asset, state.execution)
         inspect(storage, f"{staged}model/")
         read_metrics(storage, staged)
-    chosen = choose(storage, asset, state)
+    chosen = choosing.choose(
+        storage,
+        asset,
+        state.execution,
+        started=state.started,
+        finished=state.finished,
+        environment=state.environment,
+        isolation=state.isolation,
+        image_digest=state.environment.get("image_digest"),
+    )
     staged = paths.run_prefix(asset, chosen["execution"])
     expected = copied(storage, staged, asset)
     run, record = planned(storage, model, attempt), records.required(storage, model, Kind.MODEL)
     format_ = inspect(storage, paths.files_prefix(asset))
     metrics = read_metrics(storage, staged)
-    draft = Draft(
-        id=asset,
-        kind=Kind.TRAINED_MODEL,
-        name=record["name"],
-        owner=record["owner"],
-        tenant=ports.tenant,
-        requested=chosen["finished"],
-        parents=(model,),
-        fields={
+    draft = Draft.made_from(
+        record,
+        asset,
+        Kind.TRAINED_MODEL,
+        chosen["finished"],
+        {
             "origin": "trained",
             "framework": format_.framework,
             "format": format_.name,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from functions._domain import journal, paths, records
+from functions._domain import choosing, journal, paths, records
 from functions._domain.assets import Kind
 from functions._domain.digests import Digesting, canonical
 from functions._domain.errors import RejectedContent
@@ -16,7 +16,6 @@ from functions._domain.inventory import read as read_inventory
 from functions._domain.ports import Ports, Storage
 from functions._domain.sealing import Draft, copied, seal
 
-CHOSEN = "polyglot/chosen/v1"
 REPORT = "report.json"
 MEASURED = ("figures", "metric", "top1_agreement", "tolerance", "cases", "seed")
 """What of a translation's report goes into its record; all of it is in the signed statement."""
@@ -59,12 +58,9 @@ def translate(ports: Ports, source: UUID, opset: int | None) -> UUID:
     """
     storage, target = ports.storage, translation_id(source, opset)
     record = records.required(storage, source, Kind.TRAINED_MODEL)
-    if storage.stat(paths.chosen_key(target)) is None:
+    if not choosing.is_chosen(storage, target):
         _measure(ports, source, target, record["framework"], opset)
-    chosen = records.read(storage, paths.chosen_key(target), CHOSEN)
-    if chosen is None:
-        raise RejectedContent(f"{paths.chosen_key(target)} disappeared")
-    _promote(ports, source, target, record, chosen, opset)
+    _promote(ports, source, target, record, choosing.chosen(storage, target), opset)
     return target
 
 
@@ -83,8 +79,7 @@ def _measure(ports: Ports, source: UUID, target: UUID, framework: str, opset: in
         for path in made:
             ports.storage.upload(f"{prefix}model/{path.relative_to(outside).as_posix()}", path)
     ports.storage.create(f"{prefix}{REPORT}", canonical(report))
-    chosen = {"schema": CHOSEN, "execution": execution, "finished": journal.stamp(ports.now())}
-    ports.storage.create(paths.chosen_key(target), canonical(chosen))
+    choosing.choose(ports.storage, target, execution, finished=journal.stamp(ports.now()))
 
 
 def _promote(
@@ -95,15 +90,12 @@ def _promote(
     if not report:
         raise RejectedContent(f"{staged}{REPORT} is missing: retry the translation")
     expected = copied(storage, staged, target)
-    draft = Draft(
-        id=target,
-        kind=Kind.TRANSLATION,
-        name=record["name"],
-        owner=record["owner"],
-        tenant=ports.tenant,
-        requested=chosen["finished"],
-        parents=(source,),
-        fields={
+    draft = Draft.made_from(
+        record,
+        target,
+        Kind.TRANSLATION,
+        chosen["finished"],
+        {
             "source": str(source),
             "framework": "onnx",
             "format": "onnx",

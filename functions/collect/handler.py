@@ -1,7 +1,7 @@
 """`collect` asks the engine itself what became of a run, and makes a trained model of one that succeeded."""
 
 from functions import declaration
-from functions._domain import records, resealing, training
+from functions._domain import choosing, records, resealing, training
 from functions._domain.assets import Kind
 from functions._domain.errors import RejectedConflict, RejectedContent
 from functions._domain.events import Event, announce
@@ -26,7 +26,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
         if training.is_cancelled(ports.storage, model, attempt):
             ports.engine.cancel(training.run_name(model, attempt))
         return None
-    if state.phase == "unknown" and not training.is_chosen(ports.storage, asset):
+    if state.phase == "unknown" and not choosing.is_chosen(ports.storage, asset):
         return announce("contract.deployed", model, event.id, assetkind=Kind.MODEL)
     if state.phase == "failed":
         training.failed(ports, asset, attempt, state.reason)

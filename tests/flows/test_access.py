@@ -1,27 +1,12 @@
 """Tokens: none, wrong ones, and those that may do less than what is asked."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
 from functions._runtime.tokens import TOKEN_SCHEMA
 from tests.platforms import Site
-from tests.strangers import NOBODY, Upload, folder_of, footprint, make_token, problem, refused, sha
-
-
-@pytest.fixture
-def leaves_nothing(site: Site) -> Iterator[None]:
-    """A refused request leaves no trace in the bucket."""
-    before = footprint(site)
-    yield
-    assert footprint(site) == before
-
-
-@pytest.fixture(scope="module")
-def dataset(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    place = folder_of(tmp_path_factory.mktemp("data"), {"x.csv": b"1,2\n"})
-    return site.ok("dataset", "register", str(place), "--name", "bad-input", "--wait")
+from tests.strangers import NOBODY, Upload, make_token, problem, refused, sha
 
 
 @pytest.fixture(scope="module")

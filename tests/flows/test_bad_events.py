@@ -1,29 +1,13 @@
 """Events that nobody should have sent: refused for good, or harmless; and a sweep that nothing stops."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 
 from tests.platforms import Site
-from tests.strangers import NOBODY, event, folder_of, footprint
-
-
-@pytest.fixture
-def leaves_nothing(site: Site) -> Iterator[None]:
-    """A refused request leaves no trace in the bucket."""
-    before = footprint(site)
-    yield
-    assert footprint(site) == before
-
-
-@pytest.fixture(scope="module")
-def dataset(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    place = folder_of(tmp_path_factory.mktemp("data"), {"x.csv": b"1,2\n"})
-    return site.ok("dataset", "register", str(place), "--name", "bad-input", "--wait")
-
+from tests.strangers import NOBODY, event
 
 CONSUMERS = [
     ("ingest", "asset.submitted"), ("deploy", "asset.registered"), ("deploy", "evidence.authorized"),

@@ -2,7 +2,7 @@
 
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -16,27 +16,12 @@ from tests.strangers import (
     NOBODY,
     Upload,
     folder_of,
-    footprint,
     named,
     nothing_is_registered,
     problem,
     refused,
     sha,
 )
-
-
-@pytest.fixture
-def leaves_nothing(site: Site) -> Iterator[None]:
-    """A refused request leaves no trace in the bucket."""
-    before = footprint(site)
-    yield
-    assert footprint(site) == before
-
-
-@pytest.fixture(scope="module")
-def dataset(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    place = folder_of(tmp_path_factory.mktemp("data"), {"x.csv": b"1,2\n", "model.txt": LIGHTGBM})
-    return site.ok("dataset", "register", str(place), "--name", "bad-input", "--wait")
 
 
 def _empty(place: Path) -> Path:

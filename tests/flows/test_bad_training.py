@@ -20,12 +20,6 @@ from tests.strangers import (
 )
 
 
-@pytest.fixture(scope="module")
-def dataset(site: Site, tmp_path_factory: pytest.TempPathFactory) -> str:
-    place = folder_of(tmp_path_factory.mktemp("data"), {"x.csv": b"1,2\n"})
-    return site.ok("dataset", "register", str(place), "--name", "bad-input", "--wait")
-
-
 def register_model(site: Site, dataset: str, image: Path, *options: str) -> str:
     return site.ok("model", "register", "--dataset", dataset, "--image", str(image), "--name", "bad-training", *options)
 

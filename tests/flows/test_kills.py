@@ -155,6 +155,13 @@ def asked(life: Life, customer: Customer) -> None:
     customer.register()
 
 
+def finish(life: Life, customer: Customer) -> None:
+    """Wait for the chain to its end, find it finished once, and stop."""
+    customer.wait(lambda: assert_no_promise_is_early(customer))
+    assert_finished_once(customer, folder_of(life.data))
+    stopped(life)
+
+
 @pytest.mark.slow
 def test_a_platform_killed_with_all_its_parts_while_training_and_translating_finishes_exactly_once(
     tmp_path: Path, patient: Customer
@@ -169,9 +176,7 @@ def test_a_platform_killed_with_all_its_parts_while_training_and_translating_fin
             assert gone(data), of_platform(data)
     with up(data) as life:
         asked(life, patient)
-        patient.wait(lambda: assert_no_promise_is_early(patient))
-        assert_finished_once(patient, folder_of(data))
-        stopped(life)
+        finish(life, patient)
 
 
 @pytest.mark.slow
@@ -190,9 +195,7 @@ def test_when_a_part_dies_the_platform_stops_and_says_which_and_the_next_one_rec
             assert not (data / "env").exists()
     with up(data) as life:
         asked(life, patient)
-        patient.wait(lambda: assert_no_promise_is_early(patient))
-        assert_finished_once(patient, folder_of(data))
-        stopped(life)
+        finish(life, patient)
 
 
 @pytest.mark.slow
@@ -202,9 +205,7 @@ def test_a_step_whose_process_is_killed_is_done_again(tmp_path: Path, patient: C
         asked(life, patient)
         kill(awaited(life, TRAINER))
         kill(awaited(life, TRANSLATOR, seconds=90))
-        patient.wait(lambda: assert_no_promise_is_early(patient))
-        assert_finished_once(patient, folder_of(data))
-        stopped(life)
+        finish(life, patient)
 
 
 @pytest.mark.slow
@@ -214,9 +215,7 @@ def test_a_script_that_is_killed_is_run_again(tmp_path: Path, patient: Customer)
         asked(life, patient)
         time.sleep(0.3)
         kill(awaited(life, SCRIPT))
-        patient.wait(lambda: assert_no_promise_is_early(patient))
-        assert_finished_once(patient, folder_of(data))
-        stopped(life)
+        finish(life, patient)
 
 
 @pytest.mark.slow
