@@ -64,7 +64,7 @@ def ports(outside: Outside) -> Ports:
 
 
 def write_record(storage: Storage, asset: UUID, kind: str) -> None:
-    known = {"name": "x", "owner": "y", "parents": [], "inventory": {}}
+    known = {"name": "x", "owner": "y", "tenant": "z", "parents": [], "inventory": {}}
     records.write_record(storage, {"schema": RECORD_SCHEMA, "id": str(asset), "kind": kind, **known})
 
 
