@@ -4,11 +4,11 @@ engine    ProcessEngine, the port: starts supervisors and reads what they left
 folder    the state of one run on disk, which is all that engine and supervisor share
 __main__  starts the supervisor: ``python -I -m functions._backends.process RUNFOLDER``, settings on stdin
 supervisor  one training from staging to its announcement
-staging   inputs and image folder, verified while they are fetched
-surroundings  what the script is given: command, environment; and what is recorded of the machine
+surroundings  what the script is given: command, environment, packages
 training  the child itself and its limits
-results   what it left: checked, uploaded, announced
 log       what it printed, bounded
+
+What every engine does alike is in ``functions._backends.runs``.
 
 >>> engine = ProcessEngine(Path("polyglot-data"), {"POLYGLOT_S3_URL": "http://127.0.0.1:9000"})  # doctest: +SKIP
 """

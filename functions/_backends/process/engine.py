@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from functions._backends.process.folder import RunFolder
 from functions._backends.process.log import last_lines
-from functions._backends.process.surroundings import graphics
+from functions._backends.runs.machine import graphics
 from functions._domain.digests import is_digest
 from functions._domain.errors import RejectedConflict, UnavailableEngine
 from functions._domain.ports import Run, RunState

@@ -19,17 +19,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 from functions._backends.process_tree import birth, kill_tree
+from functions._backends.runs.documents import decode, encode
 from functions._domain.digests import canonical
 from functions._domain.errors import RejectedRequest
-from functions._domain.ports import Channel, Run, RunState
+from functions._domain.ports import Run, RunState
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 CANCELLED = "cancelled"
@@ -61,17 +60,6 @@ def remove_tree(folder: Path) -> None:
             if not path.is_symlink():
                 path.chmod(0o700)
     shutil.rmtree(folder)
-
-
-def _as_run(document: Mapping[str, Any]) -> Run:
-    channels = [Channel(each["name"], UUID(each["dataset"]), each["inventory_digest"]) for each in document["channels"]]
-    typed = {"asset": UUID(document["asset"]), "model": UUID(document["model"]), "command": tuple(document["command"])}
-    return Run(**{**document, **typed, "channels": tuple(channels)})
-
-
-def _as_document(run: Run) -> dict[str, object]:
-    document: dict[str, object] = json.loads(json.dumps(dataclasses.asdict(run), default=str))
-    return document
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +144,7 @@ class RunFolder:
 
     def run(self) -> Run:
         """The run, as submitted."""
-        return _as_run(json.loads((self.path / "run.json").read_bytes()))
+        return decode(json.loads((self.path / "run.json").read_bytes()))
 
     def prepare(self, run: Run) -> None:
         """Make the folder anew: remains of an execution that died are removed, a wish to cancel is kept."""
@@ -166,7 +154,7 @@ class RunFolder:
         for entry in self.path.iterdir():
             if entry.name != "cancel":
                 entry.unlink()
-        write_atomically(self.path / "run.json", canonical(_as_document(run)))
+        write_atomically(self.path / "run.json", canonical(encode(run)))
 
     def _end_remains(self) -> None:
         """Kill what a supervisor that was killed left behind: the kernel ends the script, but not what that started."""

@@ -6,7 +6,6 @@ next one stages below an execution of its own.
 """
 
 import errno
-import json
 import logging
 import os
 import sys
@@ -18,13 +17,15 @@ from pathlib import Path
 from uuid import uuid4
 
 from functions._backends.namespaces import adopt_orphans
-from functions._backends.process import results, surroundings
+from functions._backends.process import surroundings
 from functions._backends.process.folder import CANCELLED, RunFolder, now
 from functions._backends.process.log import BoundedLog, last_lines
-from functions._backends.process.patience import Cancelled, patiently
-from functions._backends.process.staging import Stager, make_read_only
 from functions._backends.process.training import Ended, Limits, run_script
 from functions._backends.process_tree import birth, kill_tree
+from functions._backends.runs import results
+from functions._backends.runs.conventions import Layout, hyperparameters
+from functions._backends.runs.patience import Cancelled, patiently
+from functions._backends.runs.staging import Stager, make_read_only
 from functions._domain.digests import digest_of_stream
 from functions._domain.errors import Rejected, RejectedContent, Unavailable
 from functions._domain.ports import Run, RunState, Storage
@@ -83,8 +84,8 @@ class _Supervision:
     ending: threading.Lock
 
     @property
-    def _layout(self) -> surroundings.Layout:
-        return surroundings.Layout(self.folder.work)
+    def _layout(self) -> Layout:
+        return Layout(self.folder.work)
 
     def check(self) -> None:
         """Raises Cancelled where somebody wishes the run stopped."""
@@ -157,8 +158,7 @@ class _Supervision:
         packages = surroundings.checked_requirements(layout.image)
         for channel in self.run.channels:
             stager.channel(channel, layout.data / channel.name)
-        settings = json.dumps(dict(self.run.hyperparameters), sort_keys=True)
-        (layout.config / "hyperparameters.json").write_text(settings)
+        (layout.config / "hyperparameters.json").write_text(hyperparameters(self.run))
         (layout.config / "hyperparameters.json").chmod(0o444)
         make_read_only(layout.data.parent)
         return packages

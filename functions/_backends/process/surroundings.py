@@ -1,74 +1,18 @@
-"""What a script finds when it starts, with SageMaker's names, and what is recorded of the machine it ran on.
-
-The layout is that of ``/opt/ml`` (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html),
-below the run's work folder, since ``/opt/ml`` is not ours to make on somebody's laptop:
-
-    input/data/<channel>/…  input/config/hyperparameters.json  model/  output/{metrics.json,failure}
-    image/ (the image folder, where the script starts)  scratch/ (HOME and TMPDIR)
-"""
+"""What a script of the process trainer finds when it starts, and which packages it may count on."""
 
 import importlib.metadata
-import json
 import os
 import platform
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from functions._backends.runs import machine
+from functions._backends.runs.conventions import Layout, arguments, variables
 from functions._domain.errors import RejectedContent
 from functions._domain.ports import Run
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The folders of one work folder."""
-
-    work: Path
-
-    @property
-    def data(self) -> Path:
-        """Channels."""
-        return self.work / "input" / "data"
-
-    @property
-    def config(self) -> Path:
-        """Hyper-parameters."""
-        return self.work / "input" / "config"
-
-    @property
-    def image(self) -> Path:
-        """The image folder, where the script starts."""
-        return self.work / "image"
-
-    @property
-    def model(self) -> Path:
-        """Where the script leaves its model."""
-        return self.work / "model"
-
-    @property
-    def output(self) -> Path:
-        """Where it leaves metrics, or why it failed."""
-        return self.work / "output"
-
-    @property
-    def scratch(self) -> Path:
-        """HOME and TMPDIR."""
-        return self.work / "scratch"
-
-    def make(self) -> None:
-        """Make all folders."""
-        for folder in (self.data, self.config, self.image, self.model, self.output, self.scratch):
-            folder.mkdir(parents=True)
-
-
-def seed(run: Run) -> int:
-    """The seed that scripts are given: the hyper-parameter ``seed`` where it is a number, else 0."""
-    wish = run.hyperparameters.get("seed", "0")
-    return int(wish) if wish.isascii() and wish.isdecimal() else 0
 
 
 def command(run: Run, image: Path) -> list[str]:
@@ -79,19 +23,15 @@ def command(run: Run, image: Path) -> list[str]:
     """
     first, *rest = run.command or ("train",)
     script = "train.py" if first == "train" else first
-    arguments = [part for name in sorted(run.hyperparameters) for part in (f"--{name}", run.hyperparameters[name])]
     if not script.endswith(".py"):
-        return [script, *rest, *arguments]
+        return [script, *rest, *arguments(run)]
     if not (image / script).is_file():
         raise RejectedContent(f"the image folder has no {script}: add it, or name another with --command")
-    return [sys.executable, script, *rest, *arguments]
+    return [sys.executable, script, *rest, *arguments(run)]
 
 
 def environment(run: Run, layout: Layout, temporary: Path) -> dict[str, str]:
     """The whole environment of the script: nothing of ours, no credentials. ``temporary`` is a name of ``scratch``."""
-    channels = [channel.name for channel in run.channels]
-    named = {f"CHANNEL_{channel}": str(layout.data / channel) for channel in channels}
-    named |= {f"HP_{name}": value for name, value in run.hyperparameters.items()}
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
         "LANG": "C.UTF-8",
@@ -101,37 +41,7 @@ def environment(run: Run, layout: Layout, temporary: Path) -> dict[str, str]:
         "LOGNAME": "polyglot",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        **_reproducible(run),
-        "SM_CHANNELS": json.dumps(sorted(channels)),
-        "SM_HPS": json.dumps(dict(run.hyperparameters), sort_keys=True),
-        "SM_INPUT_DIR": str(layout.data.parent),
-        "SM_INPUT_CONFIG_DIR": str(layout.config),
-        "SM_MODEL_DIR": str(layout.model),
-        "SM_OUTPUT_DIR": str(layout.output),
-        "SM_OUTPUT_DATA_DIR": str(layout.output),
-        "SM_NUM_CPUS": str(run.cpu),
-        "SM_NUM_GPUS": str(run.gpu),
-        **_sagemaker_names(named),
-    }
-
-
-def _sagemaker_names(named: Mapping[str, str]) -> dict[str, str]:
-    """SageMaker's own names, which keep '-' and '.', and beside them names that a shell can read."""
-    exact = {f"SM_{name.upper()}": value for name, value in named.items()}
-    readable = {name.replace("-", "_").replace(".", "_"): value for name, value in exact.items()}
-    return readable | exact
-
-
-def _reproducible(run: Run) -> dict[str, str]:
-    threads = str(run.cpu)
-    return {
-        "PYTHONHASHSEED": "0",
-        "POLYGLOT_SEED": str(seed(run)),
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "CUDA_VISIBLE_DEVICES": ",".join(str(number) for number in range(run.gpu)),
+        **variables(run, layout),
     }
 
 
@@ -181,38 +91,6 @@ def _version(name: str) -> str:
         return ""
 
 
-def graphics() -> list[str]:
-    """The GPUs of this machine with their drivers, as ``nvidia-smi`` names them; empty where there are none."""
-    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    try:
-        listing = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [row.strip() for row in listing.stdout.splitlines() if row.strip()] if listing.returncode == 0 else []
-
-
 def facts(run: Run, packages: Mapping[str, str]) -> dict[str, object]:
-    """What is recorded of the machine, for the provenance statement."""
-    model, flags = _processor()
-    return {
-        "cpu": {"model": model, "flags": flags, "machine": platform.machine(), "present": os.cpu_count() or 0},
-        "processors": run.cpu,
-        "threads": run.cpu,
-        "gpus": graphics()[: run.gpu],
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": dict(packages),
-        "seeds": {"PYTHONHASHSEED": 0, "POLYGLOT_SEED": seed(run)},
-        "settings": _reproducible(run),
-    }
-
-
-def _processor() -> tuple[str, Sequence[str]]:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return platform.processor(), []
-    rows = [row.partition(":") for row in text.partition("\n\n")[0].splitlines()]
-    named = {name.strip().lower(): value.strip() for name, _, value in rows}
-    flags = named.get("flags") or named.get("features") or ""
-    return named.get("model name", platform.processor()), sorted(flags.split())
+    """What is recorded of the machine and of the packages that the script could use."""
+    return {**machine.facts(run), "python": platform.python_version(), "packages": dict(packages)}

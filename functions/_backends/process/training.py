@@ -13,8 +13,8 @@ from pathlib import Path
 
 from functions._backends.isolation import SHIM
 from functions._backends.process.log import BoundedLog
-from functions._backends.process.surroundings import Layout
 from functions._backends.process_tree import kill_tree, memory_of_tree
+from functions._backends.runs.conventions import Layout
 
 _POLL, _LOOK = 0.05, 0.25
 """Seconds between two questions whether it has ended, and between two looks at its limits, which cost more."""

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from functions._backends.process.patience import patiently
+from functions._backends.runs.patience import patiently
 from functions._domain.digests import Digesting, digest_of_stream
 from functions._domain.errors import RejectedContent
 from functions._domain.inventory import InventoryLine, line, read

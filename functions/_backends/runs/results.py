@@ -12,8 +12,8 @@ from pathlib import Path
 import urllib3
 
 from functions._backends.cloudevents import to_http
-from functions._backends.process.patience import patiently
-from functions._backends.process.surroundings import Layout
+from functions._backends.runs.conventions import Layout
+from functions._backends.runs.patience import patiently
 from functions._domain.errors import RejectedContent, Unavailable
 from functions._domain.events import announce
 from functions._domain.paths import checked_path, clashing_paths, run_prefix
