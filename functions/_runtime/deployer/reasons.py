@@ -1,0 +1,79 @@
+"""Why a Service is not ready, from the bottom up: its pods, their ReplicaSets, the revision, the Service.
+
+A Service's own condition often says no more than that its revision is not ready, and a quota that is used up shows on
+the ReplicaSet only (https://github.com/knative/serving/issues/4416).
+"""
+
+from collections.abc import Iterator
+
+from functions._runtime.deployer.cluster import Cluster
+from functions._runtime.deployer.waiting import told
+from functions._runtime.manifests.files import Manifest
+
+REVISION_LABEL = "serving.knative.dev/revision"
+LINES = 5
+"""How much of an ended container's log is shown."""
+
+
+def why(cluster: Cluster, service: str) -> list[str]:
+    """What is known of why a Service is not ready, the most concrete first; each reason once."""
+    found = cluster.get("serving.knative.dev/v1", "Service", service)
+    if found is None:
+        return ["it is not there"]
+    status = found.get("status") or {}
+    revision = status.get("latestCreatedRevisionName", "")
+    said = [*(_below(cluster, revision) if revision else ()), *_conditions(status)]
+    return list(dict.fromkeys(said)) or ["it does not say why"]
+
+
+def _below(cluster: Cluster, revision: str) -> Iterator[str]:
+    label = f"{REVISION_LABEL}={revision}"
+    for pod in cluster.select("v1", "Pod", label):
+        yield from _pod(cluster, pod)
+    for owner in cluster.select("apps/v1", "ReplicaSet", label):
+        yield from _denied(owner, "ReplicaFailure", "True")
+    found = cluster.get("serving.knative.dev/v1", "Revision", revision)
+    yield from _conditions((found or {}).get("status") or {})
+
+
+def _pod(cluster: Cluster, pod: Manifest) -> Iterator[str]:
+    status = pod.get("status") or {}
+    yield from _denied(pod, "PodScheduled", "False")
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        yield from _container(cluster, pod["metadata"]["name"], container)
+    if status.get("phase") == "Pending":
+        yield from _warnings(cluster, pod["metadata"]["name"])
+
+
+def _container(cluster: Cluster, pod: str, container: Manifest) -> Iterator[str]:
+    waiting = container.get("state", {}).get("waiting") or {}
+    if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
+        yield f"{waiting.get('reason')} {container['image']}: {waiting.get('message', 'no message')}"
+    now, last = (container.get(which, {}).get("terminated") for which in ("state", "lastState"))
+    if ended := now or last:
+        log = cluster.log(pod, container["name"], previous=not now, lines=LINES)
+        yield f"{container['name']} ended with {ended.get('exitCode')} ({ended.get('reason', 'no reason')})" + (
+            ": " + " | ".join(log.splitlines()[-LINES:]) if log else ""
+        )
+
+
+def _warnings(cluster: Cluster, pod: str) -> Iterator[str]:
+    """What stops a pod before its containers, as a volume whose Secret is missing."""
+    events = cluster.select("v1", "Event", fields=f"involvedObject.name={pod},type=Warning")
+    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    for event in events[-1:]:
+        yield told({**event, "type": "Warning"})
+
+
+def _denied(found: Manifest, kind: str, denied: str) -> Iterator[str]:
+    for condition in (found.get("status") or {}).get("conditions", ()):
+        if condition["type"] == kind and condition["status"] == denied:
+            yield told(condition)
+
+
+def _conditions(status: Manifest) -> Iterator[str]:
+    for condition in status.get("conditions", ()):
+        unsettled = condition["status"] == "False" or (condition["status"] == "Unknown" and condition.get("reason"))
+        # Information only: an idle revision is inactive and well.
+        if unsettled and condition.get("severity") != "Info":
+            yield told(condition)
