@@ -1,15 +1,15 @@
-"""Operating: ``reconcile``, and the commands of ``platform``, ``ledger`` and ``doctor`` beside it."""
+"""Operating: ``reconcile``, and the commands of ``up``, ``ledger``, ``key``, ``token``, ``deploy`` and ``doctor``."""
 
 import argparse
 
-from functions._cli import doctor, ledger, options, platform
+from functions._cli import deploy, doctor, key, ledger, options, platform, token
 from functions._cli.failures import YES
 from functions._cli.output import result
 
 
 def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
     """Add these commands."""
-    for part in (platform, ledger, doctor):
+    for part in (platform, ledger, key, token, deploy, doctor):
         part.add(subparsers)
     parser = options.command(
         subparsers, "reconcile", "find missing steps and drive them on", reconcile, ["polyglot reconcile --all"]
