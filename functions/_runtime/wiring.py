@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from functions._domain.ports import Broker, Engine, Ledger, Role, Signer, Storage, Translator
+from functions._domain.ports import Broker, Engine, Ledger, Recipient, Role, Signer, Storage, Translator
 from functions._runtime.settings import MissingSetting, required
 from functions.declaration import Function
 
@@ -58,11 +58,13 @@ class WiredPorts:
     @cached_property
     def engine(self) -> Engine:
         """What trains."""
+        disk = int(self._values.get("POLYGLOT_TRAINING_DISK") or 10 << 30)
         if self.engine_kind == "argo":
-            raise MissingSetting("POLYGLOT_ENGINE=argo is not built into this version: set it to process")
+            from functions._backends.argo import ArgoEngine
+
+            return ArgoEngine(self.storage, disk=disk)
         from functions._backends.process import ProcessEngine
 
-        disk = int(self._values.get("POLYGLOT_TRAINING_DISK") or 10 << 30)
         settings = {**self._values, "POLYGLOT_TENANT": self.tenant}
         return ProcessEngine(Path(self._setting("POLYGLOT_DATA")), settings, disk)
 
@@ -80,6 +82,17 @@ class WiredPorts:
         from functions._backends.broker import HttpBroker
 
         return HttpBroker(self._setting("POLYGLOT_BROKER_URL"), self.tenant, self._function.name)
+
+    @cached_property
+    def recipients(self) -> Mapping[str, Recipient]:
+        """Whom ``forward`` tells of uploads, by bucket; with little patience, since the store has none."""
+        from functions._backends.broker import HttpBroker
+        from functions._domain.forwarding import destinations
+
+        return {
+            one.bucket: Recipient(one.tenant, HttpBroker(one.broker_url, one.tenant, self._function.name, 2.0, 0))
+            for one in destinations(self._setting("POLYGLOT_FORWARD"))
+        }
 
     @cached_property
     def signer(self) -> Signer:
