@@ -62,6 +62,7 @@ def status_text(answer: Answer) -> str:
     reason = answer.get("reason")
     if reason and all(step.get("reason") != reason for step in answer["steps"]):
         lines.append(f"  {reason}")
+    lines += [f"  │ {line}" for line in answer.get("log", "").splitlines()]
     lines += [f"  {key.replace('_', ' ')} {answer[key]}" for key in ("trained_model", "translation") if answer.get(key)]
     return "\n".join(lines)
 

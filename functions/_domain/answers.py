@@ -87,7 +87,8 @@ class StatusAnswer(Answer):
     """How far an asset has come.
 
     ``state`` is ``complete`` when every step of its own chain is done, else that of the first step that is not:
-    ``waiting``, ``running``, ``rejected``, ``failed`` or ``exhausted``; ``reason`` then says why and what to do.
+    ``waiting``, ``running``, ``rejected``, ``failed`` or ``exhausted``; ``reason`` then says why and what to do. Of a
+    training that goes on, ``reason`` is what it waits for, and ``log`` the last lines that it has printed.
     """
 
     id: UUID
@@ -96,6 +97,7 @@ class StatusAnswer(Answer):
     step: str
     attempt: int
     reason: str = ""
+    log: str = ""
     steps: list[StepAnswer]
     trained_model: UUID | None = None
     translation: UUID | None = None

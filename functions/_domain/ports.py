@@ -194,8 +194,8 @@ class RunState:
     """What the engine itself says of a run.
 
     ``phase`` is ``unknown`` where it never heard of it. ``execution`` names the folder of its results, ``reason`` is
-    for a person, times are RFC 3339. ``environment`` (CPU model and flags, threads, GPU, packages) and ``isolation``
-    (what was really in force) go into the provenance statement.
+    for a person (of a running one, what it waits for), times are RFC 3339. ``environment`` (CPU model and flags,
+    threads, GPU, packages) and ``isolation`` (what was really in force) go into the provenance statement.
     """
 
     phase: Literal["unknown", "running", "succeeded", "failed"]
@@ -219,11 +219,14 @@ class Engine(Protocol):
     def state(self, name: str) -> RunState:
         """What is known of a run."""
 
-    def log(self, name: str, tail: int = 200) -> str:
-        """The last lines that the run has printed so far, or an empty string."""
+    def log(self, name: str, tail: int | None = 200) -> str:
+        """The last lines that the run has printed so far, all where None (bounded), or an empty string."""
 
     def cancel(self, name: str) -> None:
         """Stop a run; it then counts as failed with the reason that it was cancelled."""
+
+    def release(self, name: str) -> None:
+        """A run's end was written down elsewhere: stop what is left of it, and forget it in due time."""
 
 
 class Translator(Protocol):
@@ -242,6 +245,14 @@ class Broker(Protocol):
 
     def announce(self, event: Event) -> None:
         """Hand an event to the broker. Raises Unavailable where it does not take it."""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A tenant, and where its events are announced."""
+
+    tenant: str
+    broker: Broker
 
 
 class Ports(Protocol):
@@ -277,6 +288,10 @@ class Ports(Protocol):
     @property
     def broker(self) -> Broker:
         """Where events are announced."""
+
+    @property
+    def recipients(self) -> Mapping[str, Recipient]:
+        """Whom ``forward`` tells of uploads, by bucket."""
 
     @property
     def signer(self) -> Signer:

@@ -20,6 +20,9 @@ NEXT = {
     "deploy": "the operator reads the reason, mends the ledger's roles, and runs `polyglot retry {id}`",
 }
 
+LOG_LINES = 5
+"""The lines of a training's log that its status shows."""
+
 _INDEXED = re.compile(r"index/name/[^/]+/(?P<name>[^/]+)/(?P<asset>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
@@ -60,17 +63,28 @@ def get_status(call: Call, ports: Ports) -> answers.StatusAnswer:
     steps = _steps(ports, call.id)
     last, view = steps[-1], journal.view(ports.storage, call.id)
     trained, translation = _descendants(ports, call.id)
+    waits, log = _going_on(ports, last) if (last.name, last.state) == ("train", "running") else ("", "")
     return answers.StatusAnswer(
         id=call.id,
         kind=_kind(ports, call.id),
         state=_state(steps),
         step=last.name,
         attempt=view.attempt,
-        reason=_reason(call.id, last) if last.state != "done" else "",
+        reason=(_reason(call.id, last) or waits) if last.state != "done" else "",
+        log=log,
         steps=_step_answers(call.id, steps),
         trained_model=trained,
         translation=translation,
     )
+
+
+def _going_on(ports: Ports, step: Step) -> tuple[str, str]:
+    """What a training that goes on waits for, and the end of its log; nothing where the engine is away."""
+    run = str(step.event.data.get("run", "")) if step.event else ""
+    try:
+        return ports.engine.state(run).reason, ports.engine.log(run, LOG_LINES)
+    except Unavailable:
+        return "", ""
 
 
 def _kind(ports: Ports, asset: UUID) -> str:

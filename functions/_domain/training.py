@@ -8,6 +8,7 @@ from uuid import UUID
 
 from functions._domain import choosing, journal, paths, records
 from functions._domain.assets import Kind
+from functions._domain.digests import digest_of_stream
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest
 from functions._domain.formats import Format, ModelFile, detect
 from functions._domain.identity import trained_model_id
@@ -120,13 +121,14 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
         staged = paths.run_prefix(asset, state.execution)
         inspect(storage, f"{staged}model/")
         read_metrics(storage, staged)
+    log = kept_log(ports, asset, run_name(model, attempt), state.execution)
     chosen = choosing.choose(
         storage,
         asset,
         state.execution,
         started=state.started,
         finished=state.finished,
-        environment=state.environment,
+        environment={**state.environment, "log_digest": log},
         isolation=state.isolation,
         image_digest=state.environment.get("image_digest"),
     )
@@ -222,6 +224,16 @@ def provenance(
 def is_cancelled(storage: Storage, model: UUID, attempt: int) -> bool:
     """Whether it was asked to stop an attempt; the event only says to look, so a late one stops no later attempt."""
     return storage.stat(paths.journal_key(model, "cancel", attempt, "requested")) is not None
+
+
+def kept_log(ports: Ports, asset: UUID, run: str, execution: str) -> str:
+    """The digest of what an execution printed, put beside its results where the engine has not done so."""
+    key = f"{paths.run_prefix(asset, execution)}log.txt"
+    chunks = ports.storage.open(key)
+    if chunks is None:
+        ports.storage.create(key, ports.engine.log(run, None).encode())
+        chunks = ports.storage.open(key)
+    return digest_of_stream(chunks or ())[0]
 
 
 def failed(ports: Ports, asset: UUID, attempt: int, reason: str) -> None:

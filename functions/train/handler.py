@@ -19,6 +19,9 @@ def handle(event: Event, ports: Ports) -> Event | None:
     trained = journal.view(ports.storage, asset)
     if trained.has_record or trained.outcome("train", attempt) in journal.ENDED:
         return None
+    if training.is_cancelled(ports.storage, event.subject, attempt) and ports.engine.state(run).phase == "unknown":
+        training.failed(ports, asset, attempt, "cancelled before it was started")
+        return announce("training.failed", event.subject, event.id, {"run": run})
     planned = training.planned(ports.storage, event.subject, attempt)
     training.require_trainable(planned.image, ports.engine_kind)
     ports.engine.submit(planned)

@@ -99,13 +99,16 @@ class ProcessEngine:
         """What is known of a run."""
         return RunFolder(self._root, name).state()
 
-    def log(self, name: str, tail: int = 200) -> str:
+    def log(self, name: str, tail: int | None = 200) -> str:
         """The last lines that the run has printed so far."""
-        return last_lines(RunFolder(self._root, name).path, tail)
+        return last_lines(RunFolder(self._root, name).path, sys.maxsize if tail is None else tail)
 
     def cancel(self, name: str) -> None:
         """Stop a run within half a second, or keep it from ever starting."""
         RunFolder(self._root, name).cancel()
+
+    def release(self, name: str) -> None:
+        """Nothing: an ended run has no process left, and its folder holds what it printed and how it ended."""
 
 
 def _hand_over(supervisor: "subprocess.Popen[bytes]", settings: Mapping[str, str]) -> None:
