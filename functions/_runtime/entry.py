@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from functions._runtime import settings
+from functions._runtime import settings, validation
 from functions._runtime.wiring import WiredPorts
 from functions.declaration import FUNCTIONS, by_name
 
@@ -20,12 +20,15 @@ def service(name: str) -> Callable[[Request], ResponseReturnValue]:
 
     Raises:
         AttributeError: no function of the declaration has such a Service.
+        WrongSettings: it cannot work with its settings, each of which the message names.
     """
     if name not in {service for function in FUNCTIONS for service in (function.name, *function.services)}:
         raise AttributeError(name)
     # Nothing of ours is a plugin of pydantic, which would read every installed package's metadata to find one.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    function, ports = by_name(name), WiredPorts(by_name(name), settings.current())
+    function, values = by_name(name), settings.current()
+    validation.validate(values, function)
+    ports = WiredPorts(function, values)
 
     def handle(request: Request) -> ResponseReturnValue:
         if request.path.startswith("/v1/"):
