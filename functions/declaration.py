@@ -80,6 +80,7 @@ class Function:
         engine: what it may do with runs on the engine; only such a function can talk to Kubernetes.
         notices: the handler for plain S3 ``Records`` notifications and Ceph's CloudEvents.
         schedule: when the timer calls it on a cluster, as cron; seldom enough to be at zero in between.
+        scope: a tenant has one of each, apart from those that a cluster has once, for all its tenants.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Function:
     notices: str | None = None
     sink: Literal["", "dead-letter", "timer"] = ""
     schedule: str = ""
+    scope: Literal["tenant", "cluster"] = "tenant"
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -221,7 +223,7 @@ FUNCTIONS: tuple[Function, ...] = (
         "Submits a model's training run.",
         handler="functions.train.handler:handle",
         consumes=(Consumed("contract.deployed", {"assetkind": "model"}), Consumed("cancellation.requested")),
-        produces=("training.started",),
+        produces=("training.started", "training.failed"),
         extra="argo",
         engine="changes",
         concurrency=4,
@@ -343,6 +345,17 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout=60,
         memory="256Mi",
         sink="dead-letter",
+    ),
+    Function(
+        "forward",
+        "Tells tenants' Brokers of uploads, where one webhook of a store serves all buckets.",
+        produces=("asset.submitted",),
+        extra=None,
+        notices="functions.forward.handler:notice",
+        concurrency=32,
+        timeout=60,
+        memory="256Mi",
+        scope="cluster",
     ),
 )
 

@@ -10,6 +10,9 @@ Secret for each role's keys.
 SETTINGS = "polyglot"
 """The tenant's ConfigMap; its keys are the settings' names."""
 
+FORWARD_SETTINGS = "polyglot-forward"
+"""The ConfigMap of ``forward``, which serves all tenants from a namespace of its own."""
+
 S3_SECRET, S3_SECRET_KEYS = "polyglot-s3", ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """The Secret with the credentials of the tenant's bucket, and what it holds."""
 

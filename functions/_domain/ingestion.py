@@ -1,6 +1,6 @@
 """Ingestion: from an accepted request, or an ``inbox/`` folder, to a sealed asset."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from functions._domain.events import Event
 from functions._domain.identity import inbox_request_id
 from functions._domain.intake import Request
 from functions._domain.inventory import digest_of_lines
+from functions._domain.notices import notified_inboxes
 from functions._domain.ports import Ports, Storage
 from functions._domain.sealing import Draft, Expected, digested, is_sealed_by, seal
 from functions._domain.training import inspect
@@ -226,15 +227,3 @@ def inbox_key(ports: Ports, event: Event) -> str | None:
     if list(notified_inboxes([key])) != [key]:
         raise RejectedRequest(f"{key!r} is not an inbox/<kind>/<name>/asset.json")
     return key
-
-
-def notified_inboxes(keys: Sequence[str]) -> Iterator[str]:
-    """The ``asset.json`` keys that notifications about some objects may concern."""
-    seen = set()
-    for key in keys:
-        parts = key.split("/")
-        if len(parts) >= 4 and parts[0] == "inbox":
-            found = "/".join([*parts[:3], "asset.json"])
-            if found not in seen:
-                seen.add(found)
-                yield found

@@ -58,6 +58,7 @@ class EmbeddedHooks:
             "POLYGLOT_EVIDENCE_LOG": contracts.evidence_log,
             "POLYGLOT_KEYS": str(folder),
             "POLYGLOT_ENGINE": os.environ.get("POLYGLOT_ENGINE", "process"),
+            "POLYGLOT_FORWARD": f"{addresses.bucket}={self._tenant}@{addresses.broker_url}",
             "POLYGLOT_TRAINING_DISK": os.environ.get("POLYGLOT_TRAINING_DISK", ""),
             "POLYGLOT_DATA": str(self._data),
             "POLYGLOT_PLATFORM_PID": str(os.getpid()),

@@ -6,17 +6,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from flask import Response
 
 from functions._backends.cloudevents import Incoming, from_http, is_event, to_http
 from functions._domain import burial, errors
+from functions._domain.digests import digest_of
 from functions._domain.events import Event
+from functions._domain.notices import Written, written
 from functions._domain.ports import Ports
 from functions._runtime import problems
 from functions._runtime.dotted import load
@@ -33,7 +34,7 @@ RETRIED = (404, 408, 409, 429)
 
 def answer(function: Function, request: Request, ports: Ports) -> Response:
     """Answer one delivery."""
-    if request.method != "POST" or function.handler is None:
+    if request.method != "POST" or not (function.handler or function.notices):
         return problem(405, f"{function.name} takes events by POST", Allow="POST")
     try:
         return _delivered(function, request, ports)
@@ -49,12 +50,12 @@ def answer(function: Function, request: Request, ports: Ports) -> Response:
 
 def _delivered(function: Function, request: Request, ports: Ports) -> Response:
     headers, body = dict(request.headers), request.get_data()
-    if function.notices and not is_event(headers):
-        load(function.notices)(list(recorded_keys(request.get_json(force=True, silent=True))), "records", ports)
+    if function.notices and (function.handler is None or not is_event(headers)):
+        load(function.notices)(list(written(_notification(function, body))), digest_of(body), ports)
         return Response(status=204)
     incoming = from_http(headers, body)
     if function.notices and incoming.name is None:
-        load(function.notices)([incoming.subject], incoming.id, ports)
+        load(function.notices)([Written("", incoming.subject)], incoming.id, ports)
         return Response(status=204)
     event = _event(function, incoming)
     try:
@@ -80,11 +81,11 @@ def _event(function: Function, incoming: Incoming) -> Event:
     return event
 
 
-def recorded_keys(document: Any) -> Iterator[str]:
-    """The object keys in an S3 notification's ``Records``; other things, such as ``s3:TestEvent``, name none."""
-    records = document.get("Records") if isinstance(document, Mapping) else None
-    for record in records if isinstance(records, list) else ():
-        try:
-            yield unquote_plus(record["s3"]["object"]["key"])
-        except (KeyError, TypeError):
-            continue
+def _notification(function: Function, body: bytes) -> object:
+    """What a store posted; a function that takes nothing else refuses what is not JSON."""
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        if function.handler is None:
+            raise errors.RejectedRequest(f"{function.name} takes an S3 notification as JSON: {error}") from error
+        return None

@@ -1,44 +1,146 @@
-"""Settings: what differs between tenants and clusters, as ``POLYGLOT_…`` variables, named where one is missing.
+"""Settings: what differs between tenants and clusters, as ``POLYGLOT_…`` variables, each listed here once.
 
 On a cluster they come from one ConfigMap and fixed-name Secrets; the embedded platform binds its own with ``bound``.
+``docs/settings.md`` is this list as a table, ``functions._runtime.validation`` looks at what a function was given.
+
+    >>> MEANING["POLYGLOT_TENANT"]
+    "the tenant's name"
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-MEANING: Mapping[str, str] = {
-    "POLYGLOT_TENANT": "the tenant's name",
-    "POLYGLOT_S3_URL": "the object store's address; AWS where it is not set",
-    "POLYGLOT_S3_PUBLIC_URL": "its address for clients, where that is another one",
-    "POLYGLOT_BUCKET": "the tenant's bucket",
-    "AWS_REGION": "the bucket's region; us-east-1 where it is not set",
-    "POLYGLOT_RPC_URL": "the EVM node's JSON-RPC address",
-    "POLYGLOT_CHAIN_ID": "the chain's number",
-    "POLYGLOT_LEDGER": "the address of the tenant's AssetLedger (polyglot ledger init prints it)",
-    "POLYGLOT_EVIDENCE_LOG": "the address of the tenant's EvidenceLog",
-    "POLYGLOT_BROKER_URL": "where events are announced",
-    "POLYGLOT_KEYS": "the folder with the function's role keys",
-    "POLYGLOT_ENGINE": "what trains: process or argo",
-    "POLYGLOT_TRAINING_DISK": "the most bytes that one training of the embedded platform may write; 10 GiB if not set",
-    "POLYGLOT_DATA": "the embedded platform's folder",
-    "POLYGLOT_PLATFORM_PID": "the embedded platform's process, which trainings do not outlive",
-}
+from functions._domain import cluster
+from functions._runtime.forms import ADDRESS, BUCKET, ENGINE, FOLDER, FORWARD, NAME, NUMBER, SECRET, URL, Form
+from functions.declaration import Function
 
-CLUSTER: Mapping[str, str] = {
-    "POLYGLOT_TENANT": "acme",
-    "POLYGLOT_BUCKET": "acme-models",
-    "POLYGLOT_S3_URL": "http://s3.storage.svc.cluster.local",
-    "POLYGLOT_S3_PUBLIC_URL": "https://s3.example.org",
-    "AWS_REGION": "us-east-1",
-    "POLYGLOT_RPC_URL": "http://evm.ledger.svc.cluster.local:8545",
-    "POLYGLOT_CHAIN_ID": "1337",
-    "POLYGLOT_LEDGER": "0x0000000000000000000000000000000000000000",
-    "POLYGLOT_EVIDENCE_LOG": "0x0000000000000000000000000000000000000000",
-    "POLYGLOT_BROKER_URL": "http://broker-ingress.knative-eventing.svc.cluster.local/acme/polyglot",
-    "POLYGLOT_ENGINE": "argo",
-}
+
+def _of_tenants(function: Function) -> bool:
+    return function.scope == "tenant"
+
+
+def _of_cluster(function: Function) -> bool:
+    return function.scope == "cluster"
+
+
+def _uses_ledger(function: Function) -> bool:
+    return _of_tenants(function) and function.extra is not None
+
+
+def _announces(function: Function) -> bool:
+    return _of_tenants(function) and bool(function.produces)
+
+
+def _signs(function: Function) -> bool:
+    return function.role is not None
+
+
+def _runs_trainings(function: Function) -> bool:
+    return bool(function.engine)
+
+
+CONFIG_MAP = f"ConfigMap {cluster.SETTINGS}"
+S3_SECRET = f"Secret {cluster.S3_SECRET}"
+KEY_SECRET = f"Secret {cluster.key_secret('<role>')}, as files"
+FORWARD_MAP = f"ConfigMap {cluster.FORWARD_SETTINGS}"
+EMBEDDED = "the embedded platform"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of functions.
+
+    Attributes:
+        source: where its value comes from.
+        used_by: whether a function reads it; others are started without.
+        example: as a ConfigMap would have it.
+        default: what holds where it is not set.
+        optional: whether it may be missing without a default.
+        only_with: another setting and its value, without which this one means nothing.
+    """
+
+    name: str
+    meaning: str
+    form: Form
+    source: str
+    used_by: Callable[[Function], bool]
+    example: str = ""
+    default: str = ""
+    optional: bool = False
+    only_with: tuple[str, str] | None = None
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("POLYGLOT_TENANT", "the tenant's name", NAME, CONFIG_MAP, _of_tenants, "acme"),
+    Setting("POLYGLOT_BUCKET", "the tenant's bucket", BUCKET, CONFIG_MAP, _of_tenants, "acme-models"),
+    Setting(
+        "POLYGLOT_S3_URL", "the object store's address; AWS where it is not set", URL, CONFIG_MAP, _of_tenants,
+        "http://s3.storage.svc.cluster.local", optional=True,
+    ),
+    Setting(
+        "POLYGLOT_S3_PUBLIC_URL", "its address for clients, where that is another one", URL, CONFIG_MAP, _of_tenants,
+        "https://s3.example.org", optional=True,
+    ),
+    Setting(
+        "AWS_REGION", "the bucket's region; us-east-1 where it is not set", NAME, CONFIG_MAP, _of_tenants, "us-east-1",
+        default="us-east-1",
+    ),
+    Setting(
+        "AWS_ACCESS_KEY_ID", "who opens the tenant's bucket, and no other", SECRET, S3_SECRET, _of_tenants,
+        optional=True,
+    ),
+    Setting(
+        "AWS_SECRET_ACCESS_KEY", "its secret; without both, botocore looks where it usually does", SECRET, S3_SECRET,
+        _of_tenants, optional=True,
+    ),
+    Setting(
+        "POLYGLOT_RPC_URL", "the EVM node's JSON-RPC address", URL, CONFIG_MAP, _uses_ledger,
+        "http://evm.ledger.svc.cluster.local:8545",
+    ),
+    Setting("POLYGLOT_CHAIN_ID", "the chain's number", NUMBER, CONFIG_MAP, _uses_ledger, "1337"),
+    Setting(
+        "POLYGLOT_LEDGER", "the address of the tenant's AssetLedger (polyglot ledger init prints it)", ADDRESS,
+        CONFIG_MAP, _uses_ledger, f"0x{'0' * 40}",
+    ),
+    Setting(
+        "POLYGLOT_EVIDENCE_LOG", "the address of the tenant's EvidenceLog", ADDRESS, CONFIG_MAP, _uses_ledger,
+        f"0x{'0' * 40}",
+    ),
+    Setting(
+        "POLYGLOT_BROKER_URL", "where events are announced", URL, CONFIG_MAP, _announces,
+        "http://broker-ingress.knative-eventing.svc.cluster.local/acme/polyglot",
+    ),
+    Setting(
+        "POLYGLOT_ENGINE", "what trains: process or argo", ENGINE, CONFIG_MAP, _runs_trainings, "argo",
+        default="process",
+    ),
+    Setting("POLYGLOT_KEYS", "the folder with the function's role keys", FOLDER, KEY_SECRET, _signs),
+    Setting(
+        "POLYGLOT_FORWARD", "whose uploads are told to whom: bucket=tenant@broker-url, by line or comma", FORWARD,
+        FORWARD_MAP, _of_cluster,
+        "acme-models=acme@http://broker-ingress.knative-eventing.svc.cluster.local/acme/polyglot",
+    ),
+    Setting(
+        "POLYGLOT_DATA", "the embedded platform's folder", FOLDER, EMBEDDED, _runs_trainings,
+        only_with=("POLYGLOT_ENGINE", "process"),
+    ),
+    Setting(
+        "POLYGLOT_TRAINING_DISK",
+        "the most bytes that one training of the embedded platform may write; 10 GiB if not set",
+        NUMBER, EMBEDDED, _runs_trainings, default=str(10 << 30), only_with=("POLYGLOT_ENGINE", "process"),
+    ),
+    Setting(
+        "POLYGLOT_PLATFORM_PID", "the embedded platform's process, which trainings do not outlive", NUMBER, EMBEDDED,
+        _runs_trainings, optional=True, only_with=("POLYGLOT_ENGINE", "process"),
+    ),
+)  # fmt: skip
+
+MEANING: Mapping[str, str] = {one.name: one.meaning for one in SETTINGS}
+
+CLUSTER: Mapping[str, str] = {one.name: one.example for one in SETTINGS if one.source == CONFIG_MAP}
 """What a tenant's ConfigMap holds, with an example of each; the others are of the embedded platform or of one pod."""
 
 _BOUND: ContextVar[Mapping[str, str] | None] = ContextVar("settings", default=None)

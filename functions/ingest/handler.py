@@ -9,12 +9,12 @@ from functions._domain.ingestion import (
     empty_inbox,
     inbox_key,
     ingest,
-    notified_inboxes,
     reject_inbox,
     request_of,
     take_inbox,
 )
 from functions._domain.intake import inbox_subject
+from functions._domain.notices import Written, notified_inboxes
 from functions._domain.ports import Ports
 
 
@@ -43,8 +43,8 @@ def take(key: str, cause: str, ports: Ports) -> Event | None:
     return announce("asset.registered", request.asset, cause, assetkind=kind)
 
 
-def notice(keys: Sequence[str], cause: str, ports: Ports) -> None:
-    """Storage says that these keys were written: hints, to be looked at as the sweep would."""
-    for key in notified_inboxes(keys):
+def notice(notices: Sequence[Written], cause: str, ports: Ports) -> None:
+    """Storage says that these objects were written: hints, to be looked at as the sweep would."""
+    for key in notified_inboxes([one.key for one in notices]):
         subject = inbox_subject(ports.tenant, key)
         ports.broker.announce(announce("asset.submitted", subject, cause, {"key": key}))

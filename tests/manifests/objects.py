@@ -11,6 +11,8 @@ from functions.declaration import FUNCTIONS, Consumed, Function, Variant
 
 KNATIVE = Path(__file__).parents[2] / "knative"
 
+TENANTS = tuple(function for function in FUNCTIONS if function.scope == "tenant")
+
 GPU_FUNCTIONS = (
     *(one for one in FUNCTIONS if one.name == "bury"),
     Function(
@@ -64,6 +66,6 @@ def environment(service: dict[str, Any]) -> dict[str, str]:
 def services() -> Iterator[tuple[Function, Variant | None, dict[str, Any]]]:
     """Each declared Service, with its function and variant."""
     rendered = of_kind("Service")
-    for function in FUNCTIONS:
+    for function in TENANTS:
         for name, variant in zip(function.services, function.variants or (None,), strict=True):
             yield function, variant, rendered[name]

@@ -90,9 +90,10 @@ def test_a_role_secrets_keys_are_the_files_that_the_function_reads(tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} == set(cluster.key_files("trainer"))
 
 
-def test_settings_that_are_not_a_tenants_are_the_pods_or_the_embedded_platforms() -> None:
+def test_settings_that_are_not_a_tenants_are_in_secrets_of_the_cluster_or_the_embedded_platforms() -> None:
     embedded = {"POLYGLOT_DATA", "POLYGLOT_PLATFORM_PID", "POLYGLOT_TRAINING_DISK"}
-    assert set(MEANING) - set(CLUSTER) == {"POLYGLOT_KEYS", *embedded}
+    secret = {"POLYGLOT_KEYS", *cluster.S3_SECRET_KEYS}
+    assert set(MEANING) - set(CLUSTER) == {"POLYGLOT_FORWARD", *secret, *embedded}
 
 
 def test_every_image_has_a_containerfile_whose_extras_exist() -> None:

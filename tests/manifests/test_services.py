@@ -5,13 +5,13 @@ import pytest
 from functions._domain import cluster
 from functions._runtime import manifests
 from functions.declaration import FUNCTIONS, Function, Variant
-from tests.manifests.objects import GPU_FUNCTIONS, container, environment, of_kind, pod, services
+from tests.manifests.objects import GPU_FUNCTIONS, TENANTS, container, environment, of_kind, pod, services
 
 QUANTITY = re.compile(r"\d+(m|Mi|Gi)?")
 
 
 def test_every_declared_service_is_rendered_and_no_other() -> None:
-    assert set(of_kind("Service")) == {name for function in FUNCTIONS for name in function.services}
+    assert set(of_kind("Service")) == {name for function in TENANTS for name in function.services}
 
 
 def test_each_service_loads_its_own_function_target() -> None:

@@ -163,6 +163,7 @@ def test_a_function_is_exercised_by_a_flow_test(function: Function) -> None:
         "retrieve": ("/v1/assets/",),
         "reconcile": ("/v1/reconcile",),
         "bury": ("dead-letters",),
+        "forward": ("/functions/forward",),
     }
     flows = "".join(path.read_text() for path in sorted((TESTS / "flows").glob("test_*.py")))
     assert any(way in flows for way in ways[function.name])

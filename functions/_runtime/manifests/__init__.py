@@ -7,7 +7,7 @@ Secrets by fixed names (``functions._domain.cluster``). ``objects`` is for whoev
     eventing   Broker, Triggers, the timer
     access     service accounts, Roles, network policies
     images     which image each Service runs, and how it is built
-    tenant     an example of what a tenant adds
+    tenant     an example of what a tenant adds, and of what the cluster's own functions are given
     files      YAML text, writing and comparing
 
 >>> [path for path in texts() if "retrieve" in path]
@@ -20,12 +20,12 @@ from functions._runtime.manifests import access, eventing, images, services, ten
 from functions._runtime.manifests.files import HEADER, Manifest, yaml_text
 from functions.declaration import FUNCTIONS, Function
 
-RENDERED = "rendered"
+RENDERED, CLUSTER = "rendered", "cluster"
 
 
 def documents(functions: Iterable[Function] = FUNCTIONS) -> Mapping[str, Sequence[Manifest]]:
-    """The objects by the name of their file, in the order in which they are applied."""
-    functions = tuple(functions)
+    """A tenant's objects by the name of their file, in the order in which they are applied."""
+    functions = tuple(function for function in functions if function.scope == "tenant")
     triggers = eventing.triggers(functions)
     return {
         "rbac": access.accounts(functions),
@@ -40,8 +40,18 @@ def documents(functions: Iterable[Function] = FUNCTIONS) -> Mapping[str, Sequenc
     }
 
 
+def cluster_documents(functions: Iterable[Function] = FUNCTIONS) -> Mapping[str, Sequence[Manifest]]:
+    """The objects of functions that a cluster has once, for a namespace of their own, by the name of their file."""
+    return {
+        name: [access.account(function), services.service(function, name)]
+        for function in functions
+        if function.scope == "cluster"
+        for name in function.services
+    }
+
+
 def objects(functions: Iterable[Function] = FUNCTIONS) -> list[Manifest]:
-    """Every object of the platform, in the order in which they are applied."""
+    """Every object of a tenant's platform, in the order in which they are applied."""
     return [one for group in documents(functions).values() for one in group]
 
 
@@ -49,14 +59,24 @@ def texts(functions: Iterable[Function] = FUNCTIONS) -> dict[str, str]:
     """Every generated file of ``knative/`` by its path below it."""
     functions = tuple(functions)
     found = {f"{RENDERED}/{name}.yaml": yaml_text(group) for name, group in documents(functions).items() if group}
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": sorted(found),
-    }
+    of_cluster = {f"{name}.yaml": yaml_text(group) for name, group in cluster_documents(functions).items()}
     return {
         **found,
-        "kustomization.yaml": yaml_text([kustomization]),
+        "kustomization.yaml": _kustomization(found),
+        **({f"{CLUSTER}/{path}": text for path, text in _with_settings(of_cluster).items()} if of_cluster else {}),
         "settings.example.yaml": HEADER + tenant.example(functions),
         **{f"images/{image}.Containerfile": HEADER + text for image, text in images.containerfiles(functions).items()},
     }
+
+
+def _with_settings(rendered: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **rendered,
+        "kustomization.yaml": _kustomization(rendered),
+        "settings.example.yaml": HEADER + tenant.forward_example(),
+    }
+
+
+def _kustomization(rendered: Mapping[str, str]) -> str:
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    return yaml_text([{**head, "resources": sorted(rendered)}])

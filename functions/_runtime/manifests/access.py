@@ -35,12 +35,17 @@ def accounts(functions: Sequence[Function]) -> list[Manifest]:
     talking = [function.name for function in functions if function.engine]
     bound = {CHANGE: changing, READ: talking, REPORT: [cluster.RUN_EXECUTOR]}
     return [
-        *(_account(function.name, labels(function), bool(function.engine)) for function in functions),
+        *(account(function) for function in functions),
         *(_account(name, PART_OF, token=False) for name in (cluster.RUN_ACCOUNT, cluster.RUN_EXECUTOR)),
         _executor_token(),
         *(_object("Role", name, rules=rules) for name, rules in RULES.items()),
         *(_binding(name, subjects) for name, subjects in bound.items() if subjects),
     ]
+
+
+def account(function: Function) -> Manifest:
+    """The service account that a function runs as."""
+    return _account(function.name, labels(function), bool(function.engine))
 
 
 def _account(name: str, its_labels: dict[str, str], token: bool) -> Manifest:

@@ -95,14 +95,18 @@ def _container(function: Function, variant: Variant | None, name: str) -> Manife
         "name": "function",
         "image": image_of(function, variant),
         "env": [{"name": key, "value": value} for key, value in environment.items()],
-        "envFrom": [
-            {"configMapRef": {"name": cluster.SETTINGS}},
-            {"secretRef": {"name": cluster.S3_SECRET}},
-        ],
+        "envFrom": _settings(function),
         "resources": _resources(function, variant),
         "securityContext": SECURITY,
         "volumeMounts": mounts,
     }
+
+
+def _settings(function: Function) -> list[Manifest]:
+    """Where settings come from; what serves all tenants is given none of theirs, and no credentials."""
+    if function.scope == "cluster":
+        return [{"configMapRef": {"name": cluster.FORWARD_SETTINGS}}]
+    return [{"configMapRef": {"name": cluster.SETTINGS}}, {"secretRef": {"name": cluster.S3_SECRET}}]
 
 
 def _resources(function: Function, variant: Variant | None) -> Manifest:

@@ -3,15 +3,16 @@
 None of it carries the label of what we render, by which a deployment removes what is gone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from functions._domain import cluster
+from functions._runtime.forms import PLACEHOLDER
 from functions._runtime.manifests.access import policy
 from functions._runtime.manifests.files import HEADER, Manifest, yaml_text
-from functions._runtime.settings import CLUSTER, MEANING
+from functions._runtime.settings import CLUSTER, FORWARD_MAP, MEANING, SETTINGS
 from functions.declaration import Function
 
-REPLACE = "replace-me"
+REPLACE = PLACEHOLDER
 
 
 def outside(cidrs: Sequence[str], ports: Sequence[int] = ()) -> Manifest:
@@ -32,7 +33,7 @@ def example(functions: Sequence[Function]) -> str:
     secrets += [_secret(cluster.key_secret(role), cluster.key_files(role)) for role in roles]
     parts = [
         "# Everything that is a tenant's own. Keep the names; put your values in, and keep Secrets out of git.\n"
-        + _config_map(),
+        + _config_map(cluster.SETTINGS, CLUSTER),
         "# Credentials of the tenant's bucket, then each role's two keys, mounted only into the function that signs\n"
         "# with them: 64 hexadecimal digits, and a P-256 key in PKCS#8 PEM.\n"
         + "---\n".join(_body(secret) for secret in secrets),
@@ -44,9 +45,17 @@ def example(functions: Sequence[Function]) -> str:
     return "---\n".join(parts)
 
 
-def _config_map() -> str:
-    head = _body({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": cluster.SETTINGS}})
-    lines = [f"  # {MEANING[name]}\n" + _body({name: value}, "  ") for name, value in CLUSTER.items()]
+def forward_example() -> str:
+    """The ConfigMap of ``forward``, to copy."""
+    values = {one.name: one.example for one in SETTINGS if one.source == FORWARD_MAP}
+    return "# Which bucket's uploads are told to which tenant's Broker.\n" + _config_map(
+        cluster.FORWARD_SETTINGS, values
+    )
+
+
+def _config_map(name: str, values: Mapping[str, str]) -> str:
+    head = _body({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+    lines = [f"  # {MEANING[key]}\n" + _body({key: value}, "  ") for key, value in values.items()]
     return f"{head}data:\n{''.join(lines)}"
 
 
