@@ -21,6 +21,7 @@ from cloudevents.exceptions import GenericException
 from cloudevents.http import CloudEvent
 from cloudevents.http import from_http as parse
 
+from functions._backends import tracecontext
 from functions._domain.errors import RejectedRequest
 from functions._domain.events import TYPE, Event
 
@@ -59,13 +60,21 @@ class Incoming:
             raise RejectedRequest(f"expected an event type {TYPE.format('<name>')}, found {self.type!r}")
         if not isinstance(self.data, Mapping | None):
             raise RejectedRequest(f"expected a JSON object as data of {self.type}, found {type(self.data).__name__}")
-        return Event(self.name, UUID(self.subject), self.id, self.attributes, self.data or {})
+        # The trace is how it came, not what it says: two deliveries of one event may differ in it.
+        said = {name: value for name, value in self.attributes.items() if name not in tracecontext.ATTRIBUTES}
+        return Event(self.name, UUID(self.subject), self.id, said, self.data or {})
 
 
 def to_http(event: Event, source: str, time: datetime | None = None) -> tuple[dict[str, str], bytes]:
-    """Headers and body of an event in binary mode; ``time`` is now unless given."""
+    """Headers and body of an event in binary mode; ``time`` is now unless given.
+
+    The trace that it belongs to goes along twice, as the event's own attributes and as the request's headers.
+    """
+    context = tracecontext.current()
+    trace = context.attributes if context else {}
     attributes = {
         **event.attributes,
+        **trace,
         "type": event.type,
         "source": source,
         "id": event.id,
@@ -73,7 +82,8 @@ def to_http(event: Event, source: str, time: datetime | None = None) -> tuple[di
         "time": (time or datetime.now(UTC)).isoformat(),
         "datacontenttype": "application/json",
     }
-    return write(CloudEvent(attributes, json.dumps(dict(event.data)).encode()))
+    headers, body = write(CloudEvent(attributes, json.dumps(dict(event.data)).encode()))
+    return {**headers, **trace}, body
 
 
 def from_http(headers: Mapping[str, str], body: bytes) -> Incoming:
