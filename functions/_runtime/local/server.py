@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from wsgiref.types import WSGIApplication
 
 from waitress import wasyncore
@@ -93,7 +94,8 @@ class Server:
         self._waitress.accepting = False
         self._dispatcher.shutdown(timeout=patience)
         self._stopping.set()
-        self._waitress.pull_trigger()
+        with suppress(OSError):  # a loop that was awake already has ended, and closed what wakes it
+            self._waitress.pull_trigger()
         self._thread.join()
 
     def wait(self) -> None:
