@@ -8,7 +8,7 @@ BIN := .venv/bin
 TORCH_INDEX ?=
 TORCH_WHEELS ?=
 TORCH_OPTIONS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS))
-EXTRAS := ledger,local,torch,sklearn,dev
+EXTRAS := ledger,local,argo,torch,sklearn,dev
 
 .PHONY: help
 help: ## List the targets
@@ -43,7 +43,19 @@ demo: setup ## Show the main job: register, train, translate, verify, tamper (EX
 .PHONY: test
 test: setup check test-contracts ## Run every check and every test that needs no cluster
 	@# Flows start and kill real processes: what fails beside another worker has to fail alone too.
-	$(BIN)/pytest -n 2 --dist loadfile || $(BIN)/pytest --last-failed --last-failed-no-failures none
+	$(BIN)/pytest -m "not cluster" -n 2 --dist loadfile || $(BIN)/pytest -m "not cluster" --last-failed --last-failed-no-failures none
+
+.PHONY: test-cluster
+test-cluster: setup ## Run the tests that need a cluster (KUBECONFIG), with the images of POLYGLOT_IMAGES or build/images.json
+	$(BIN)/pytest -m cluster tests/cluster
+
+.PHONY: images
+images: setup ## Build the functions' images (TOOL= REGISTRY=name/ TAG= BASE= ONLY=ledger,argo PUSH=1 BUILD_OPTIONS=)
+	$(BIN)/polyglot build-images --tool '$(TOOL)' --registry '$(REGISTRY)' --tag '$(TAG)' --base '$(BASE)' --only '$(ONLY)' $(if $(PUSH),--push) -- $(if $(TORCH_INDEX),--build-arg PIP_EXTRA_INDEX_URL=$(TORCH_INDEX)) $(BUILD_OPTIONS)
+
+.PHONY: deploy
+deploy: setup ## Apply the functions to a namespace of a Knative cluster (NAMESPACE=acme)
+	$(BIN)/polyglot deploy --namespace '$(NAMESPACE)'
 
 .PHONY: check
 check: setup ## Lint, types, layers, and that generated files are up to date

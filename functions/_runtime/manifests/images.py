@@ -1,7 +1,7 @@
 """The images that Services run: one for each set of extras, and the Containerfile that builds it.
 
-An image's name in the manifests has no registry and no tag: whoever applies them says which build of it is meant, with
-kustomize by ``images:``.
+An image's name in the manifests has no registry and no tag: whoever applies them says which build of it is meant:
+``polyglot deploy`` by what ``building`` wrote down, kustomize by ``images:``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,22 @@ from functions.declaration import Function, Variant
 PREFIX = "polyglot-"
 PLAIN = "plain"
 LEDGER = "ledger"
+BASE = "python:3.11-slim"
+"""What images are built upon where nothing else is asked for: Python 3.11 or later, with pip."""
+
+SLIM = (
+    r"find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts -exec rm -r {} +",
+    "rm -rf kubernetes/aio Crypto/SelfTest",
+)
+"""Run in an image's site-packages. ``sts`` stays: some clusters give pods their S3 credentials by way of it."""
+
+JOINED = " \\\n && "
 
 CONTAINERFILE = Template("""\
 # polyglot-$image runs: $services
-# Built in the repository's root, by buildah, podman or docker:
-#   buildah build --file knative/images/$image.Containerfile --tag polyglot-$image .
-ARG BASE=python:3.11-slim
+# Built in the repository's root by `make images`, or by buildah, podman or docker itself:
+#   buildah build --layers --file knative/images/$image.Containerfile --tag polyglot-$image .
+ARG BASE=$base
 
 FROM $${BASE} AS packages
 # pip's own settings, all optional: --build-arg PIP_EXTRA_INDEX_URL=<an index with CPU builds of PyTorch>
@@ -25,14 +35,17 @@ ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_FIND_LINKS
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt ./
 # The packages alone, with our own left empty, so that a change of our code does not install them again.
-RUN mkdir functions && touch functions/__init__.py \\
+RUN mkdir functions && touch functions/__init__.py README.md \\
  && python3 -m venv --without-pip /opt/polyglot \\
  && python3 -m pip --python /opt/polyglot/bin/python --disable-pip-version-check install --quiet --no-compile \\
     --constraint constraints.txt '.$extras' \\
  && rm -r /opt/polyglot/lib/python3*/site-packages/functions \\
  && echo /opt/polyglot/app > "$$(echo /opt/polyglot/lib/python3*/site-packages)/polyglot.pth"
+# What no function loads: what botocore knows of some 430 other services, a second copy of a client, a package's tests.
+RUN cd /opt/polyglot/lib/python3*/site-packages \\
+ && $slim
 # Bytecode that is never checked against time stamps, which copying changes. Some packages hold templates and code for
 # other Pythons that do not compile; nothing imports those.
 RUN /opt/polyglot/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/polyglot/lib || true
@@ -67,7 +80,9 @@ def containerfiles(functions: Sequence[Function]) -> Mapping[str, str]:
         for name, variant in zip(function.services, function.variants or (None,), strict=True):
             used.setdefault(_kind(function, variant), []).append(name)
     return {
-        image: CONTAINERFILE.substitute(image=image, services=", ".join(services), extras=_extras(image))
+        image: CONTAINERFILE.substitute(
+            image=image, services=", ".join(services), extras=_extras(image), slim=JOINED.join(SLIM), base=BASE
+        )
         for image, services in sorted(used.items())
     }
 
