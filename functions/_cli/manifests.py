@@ -1,4 +1,4 @@
-"""``polyglot manifests``: writes what `knative/` holds, from the declaration alone, or says where it differs."""
+"""``polyglot manifests``: writes what `knative/` and `docs/settings.md` say, or says where they differ."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from functions._cli.failures import NO, YES
 from functions._cli.output import result, say
 
 EXAMPLES = [
-    "polyglot manifests                      writes knative/",
+    "polyglot manifests                      writes knative/ and docs/settings.md",
     "polyglot manifests --check              exits 1 and shows the difference where it is not up to date",
 ]
 
@@ -20,19 +20,23 @@ def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a file differs")
     parser.add_argument("--into", type=Path, default=Path("knative"), metavar="DIR", help="default: knative")
+    parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="DIR", help="default: docs")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write or compare."""
     from functions._runtime import manifests
-    from functions._runtime.manifests import files
+    from functions._runtime.manifests import files, settings_page
 
-    texts = manifests.texts()
+    wanted = {args.into: manifests.texts(), args.docs: {settings_page.PATH: settings_page.page()}}
     if args.check:
-        return _checked(args, files.differences(args.into, texts), len(texts))
-    changed = files.write(args.into, texts)
-    lines = [str(args.into / path) for path in changed]
-    result(args, "\n".join(lines) or f"{args.into} is up to date", {"changed": changed})
+        differing = {
+            path: text for folder, texts in wanted.items() for path, text in files.differences(folder, texts).items()
+        }
+        return _checked(args, differing, sum(len(texts) for texts in wanted.values()))
+    changed = [(folder, path) for folder, texts in wanted.items() for path in files.write(folder, texts)]
+    lines = [str(folder / path) for folder, path in changed]
+    result(args, "\n".join(lines) or f"{args.into} is up to date", {"changed": [path for _, path in changed]})
     return YES
 
 

@@ -4,6 +4,7 @@
 True
 """
 
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ ADDRESS = Form(
     "a contract's address: 0x and 40 hexadecimal digits, not all 0", _matches(r"0x(?!0{40}$)[0-9a-fA-F]{40}")
 )
 ENGINE = Form("process or argo", _matches("process|argo"))
+LOG_FORMAT = Form("text or json", _matches("text|json"))
+LOG_LEVEL = Form(
+    "DEBUG, INFO, WARNING, ERROR or CRITICAL", lambda value: value.upper() in logging.getLevelNamesMapping()
+)
 FOLDER = Form("a folder's absolute path", lambda value: Path(value).is_absolute())
 FORWARD = Form("lines of bucket=tenant@broker-url, each bucket once", _is_forward)
 SECRET = Form("a value without blanks or line ends, not the example's", _matches(rf"(?!{PLACEHOLDER}$)\S+"), True)

@@ -14,8 +14,25 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from functions._domain import cluster
-from functions._runtime.forms import ADDRESS, BUCKET, ENGINE, FOLDER, FORWARD, NAME, NUMBER, SECRET, URL, Form
+from functions._runtime.forms import (
+    ADDRESS,
+    BUCKET,
+    ENGINE,
+    FOLDER,
+    FORWARD,
+    LOG_FORMAT,
+    LOG_LEVEL,
+    NAME,
+    NUMBER,
+    SECRET,
+    URL,
+    Form,
+)
 from functions.declaration import Function
+
+
+def _all(_: Function) -> bool:
+    return True
 
 
 def _of_tenants(function: Function) -> bool:
@@ -117,6 +134,20 @@ SETTINGS: tuple[Setting, ...] = (
         "POLYGLOT_ENGINE", "what trains: process or argo", ENGINE, CONFIG_MAP, _runs_trainings, "argo",
         default="process",
     ),
+    Setting(
+        "POLYGLOT_TRAINING_DISK", "the most bytes that one training may write; 10 GiB if not set", NUMBER, CONFIG_MAP,
+        _runs_trainings, str(10 << 30), default=str(10 << 30),
+    ),
+    Setting(
+        "POLYGLOT_LOG_FORMAT", "how a function's log is written", LOG_FORMAT, CONFIG_MAP, _all, "json", default="text",
+    ),
+    Setting(
+        "POLYGLOT_LOG_LEVEL", "from which level on", LOG_LEVEL, CONFIG_MAP, _all, "INFO", optional=True,
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT", "an OpenTelemetry collector (OTLP over HTTP) for traces and metrics; none if "
+        "not set", URL, CONFIG_MAP, _all, optional=True,
+    ),
     Setting("POLYGLOT_KEYS", "the folder with the function's role keys", FOLDER, KEY_SECRET, _signs),
     Setting(
         "POLYGLOT_FORWARD", "whose uploads are told to whom: bucket=tenant@broker-url, by line or comma", FORWARD,
@@ -128,11 +159,6 @@ SETTINGS: tuple[Setting, ...] = (
         only_with=("POLYGLOT_ENGINE", "process"),
     ),
     Setting(
-        "POLYGLOT_TRAINING_DISK",
-        "the most bytes that one training of the embedded platform may write; 10 GiB if not set",
-        NUMBER, EMBEDDED, _runs_trainings, default=str(10 << 30), only_with=("POLYGLOT_ENGINE", "process"),
-    ),
-    Setting(
         "POLYGLOT_PLATFORM_PID", "the embedded platform's process, which trainings do not outlive", NUMBER, EMBEDDED,
         _runs_trainings, optional=True, only_with=("POLYGLOT_ENGINE", "process"),
     ),
@@ -140,7 +166,7 @@ SETTINGS: tuple[Setting, ...] = (
 
 MEANING: Mapping[str, str] = {one.name: one.meaning for one in SETTINGS}
 
-CLUSTER: Mapping[str, str] = {one.name: one.example for one in SETTINGS if one.source == CONFIG_MAP}
+CLUSTER: Mapping[str, str] = {one.name: one.example for one in SETTINGS if one.source == CONFIG_MAP and one.example}
 """What a tenant's ConfigMap holds, with an example of each; the others are of the embedded platform or of one pod."""
 
 _BOUND: ContextVar[Mapping[str, str] | None] = ContextVar("settings", default=None)

@@ -90,10 +90,10 @@ def test_a_role_secrets_keys_are_the_files_that_the_function_reads(tmp_path: Pat
     assert {path.name for path in tmp_path.iterdir()} == set(cluster.key_files("trainer"))
 
 
-def test_settings_that_are_not_a_tenants_are_in_secrets_of_the_cluster_or_the_embedded_platforms() -> None:
-    embedded = {"POLYGLOT_DATA", "POLYGLOT_PLATFORM_PID", "POLYGLOT_TRAINING_DISK"}
+def test_settings_that_the_example_lacks_are_secret_of_the_cluster_of_the_embedded_platform_or_seldom() -> None:
+    embedded = {"POLYGLOT_DATA", "POLYGLOT_PLATFORM_PID"}
     secret = {"POLYGLOT_KEYS", *cluster.S3_SECRET_KEYS}
-    assert set(MEANING) - set(CLUSTER) == {"POLYGLOT_FORWARD", *secret, *embedded}
+    assert set(MEANING) - set(CLUSTER) == {"POLYGLOT_FORWARD", "OTEL_EXPORTER_OTLP_ENDPOINT", *secret, *embedded}
 
 
 def test_every_image_has_a_containerfile_whose_extras_exist() -> None:
