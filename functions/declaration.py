@@ -247,7 +247,10 @@ FUNCTIONS: tuple[Function, ...] = (
         handler="functions.translate.handler:handle",
         consumes=(Consumed("contract.deployed", {"assetkind": "trained-model"}), Consumed("translation.requested")),
         produces=("asset.registered",),
-        variants=(Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "5Gi"),),
+        variants=(
+            Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "5Gi"),
+            Variant("torch-gpu", {"framework": "torch", "accelerator": "nvidia"}, "torch-gpu", "8Gi", gpu=1),
+        ),
         role="translator",
         concurrency=1,
         max_scale=4,

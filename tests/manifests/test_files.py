@@ -150,7 +150,7 @@ def test_the_overlay_of_the_readme_gives_a_tenants_namespace(tmp_path: Path) -> 
     subjects = [subject for one in built if one["kind"] == "RoleBinding" for subject in one["subjects"]]
     assert {subject["namespace"] for subject in subjects} == {"acme"}
     images_used = {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in built if _is_service(one)}
-    assert all(re.fullmatch(r"registry\.example\.org/polyglot-[a-z]+(:|@sha256:).+", image) for image in images_used)
+    assert all(re.fullmatch(r"registry\.example\.org/polyglot-[a-z-]+(:|@sha256:).+", image) for image in images_used)
 
 
 def _is_service(one: dict[str, object]) -> bool:

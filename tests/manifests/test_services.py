@@ -27,10 +27,13 @@ def test_timeouts_and_concurrency_are_the_declarations() -> None:
         assert int(environment(service)["THREADS"]) > function.concurrency
 
 
-def test_everything_starts_once_and_goes_to_zero() -> None:
-    for function, _, service in services():
+def test_everything_without_a_gpu_starts_once_and_goes_to_zero() -> None:
+    for function, variant, service in services():
         annotations = service["spec"]["template"]["metadata"]["annotations"]
         scale = {name.split("/")[1]: value for name, value in annotations.items()}
+        assert scale["min-scale"] == "0"
+        if variant and variant.gpu:
+            continue  # test_a_gpu_variant_takes_a_gpu_only_when_it_is_needed
         assert scale == {"initial-scale": "1", "min-scale": "0", "max-scale": str(function.max_scale)}
 
 
@@ -100,14 +103,15 @@ def test_a_translator_meets_its_own_memory_limit_before_its_pods() -> None:
         assert int(variant.memory.removesuffix("Gi")) * GIB > Limits().memory
 
 
-def test_no_field_is_used_that_knative_refuses_without_a_feature_flag() -> None:
+def test_only_gpu_variants_use_fields_that_knative_refuses_without_a_feature_flag() -> None:
     always = {
         "serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "containerConcurrency",
         "timeoutSeconds", "responseStartTimeoutSeconds", "containers", "volumes",
     }  # fmt: skip
     inside = {"name", "image", "env", "envFrom", "resources", "securityContext", "volumeMounts"}
-    for _, _, service in services():
-        assert set(pod(service)) <= always
+    for _, variant, service in services():
+        placement = {"nodeSelector", "tolerations"} if variant and variant.gpu else set()
+        assert set(pod(service)) <= always | placement
         assert set(container(service)) <= inside
 
 
