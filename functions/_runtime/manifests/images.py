@@ -17,9 +17,13 @@ BASE = "python:3.11-slim"
 
 SLIM = (
     r"find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts -exec rm -r {} +",
-    "rm -rf kubernetes/aio Crypto/SelfTest",
+    "rm -rf kubernetes/aio Crypto/SelfTest triton torch/include",
 )
-"""Run in an image's site-packages. ``sts`` stays: some clusters give pods their S3 credentials by way of it."""
+"""Run in an image's site-packages.
+
+``sts`` stays: some clusters give pods their S3 credentials by way of it. Triton makes kernels for ``torch.compile``, which
+exporting is not; builds of PyTorch without CUDA do not bring it either.
+"""
 
 JOINED = " \\\n && "
 
@@ -43,7 +47,7 @@ RUN mkdir functions && touch functions/__init__.py README.md \\
     --constraint constraints.txt '.$extras' \\
  && rm -r /opt/polyglot/lib/python3*/site-packages/functions \\
  && echo /opt/polyglot/app > "$$(echo /opt/polyglot/lib/python3*/site-packages)/polyglot.pth"
-# What no function loads: what botocore knows of some 430 other services, a second copy of a client, a package's tests.
+# What no function loads: botocore's descriptions of other services, a second client, tests, a compiler and its headers.
 RUN cd /opt/polyglot/lib/python3*/site-packages \\
  && $slim
 # Bytecode that is never checked against time stamps, which copying changes. Some packages hold templates and code for
