@@ -21,8 +21,8 @@ SLIM = (
 )
 """Run in an image's site-packages.
 
-``sts`` stays: some clusters give pods their S3 credentials by way of it. Triton makes kernels for ``torch.compile``, which
-exporting is not; builds of PyTorch without CUDA do not bring it either.
+``sts`` stays: some clusters give pods their S3 credentials by way of it. Triton makes kernels for ``torch.compile``,
+which exporting is not; builds of PyTorch without CUDA do not bring it either.
 """
 
 JOINED = " \\\n && "
