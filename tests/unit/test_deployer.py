@@ -19,11 +19,12 @@ from functions._runtime.deployer import Deployment, NotPrepared, Options, addres
 from functions._runtime.deployer.applying import OURS, PRUNED, apply, with_images
 from functions._runtime.deployer.cluster import RejectedChange, path, refused
 from functions._runtime.deployer.waiting import State, state
+from functions._runtime.manifests.images import containerfiles
+from functions.declaration import FUNCTIONS
 from tests.fake_cluster import FakeCluster, Manifest, not_ready, prepared, ready, secret
 
 REFERENCES = {
-    one: f"registry.example.org/{one}@sha256:{64 * '0'}"
-    for one in ("polyglot-plain", "polyglot-ledger", "polyglot-argo", "polyglot-torch")
+    f"polyglot-{one}": f"registry.example.org/polyglot-{one}@sha256:{64 * '0'}" for one in containerfiles(FUNCTIONS)
 }
 QUICK = Options(timeout=5, pause=0.001, patience=0.02)
 KINDS = ("Service", "Broker", "Trigger", "PingSource")
@@ -270,7 +271,7 @@ def _services(template: str, *names: str) -> Iterator[Manifest]:
 
 
 def test_addresses_that_no_one_template_fits_are_not_guessed() -> None:
-    functions = [one for one in deployer.FUNCTIONS if one.routes]
+    functions = [one for one in FUNCTIONS if one.routes]
     names = [one.name for one in functions]
     assert addresses.template([*_services("https://{0}-acme.example", *names)], functions) == (
         "https://{function}-acme.example"
