@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from functions._runtime import deployer
     from functions._runtime.deployer.cluster import KubernetesCluster
 
-    images = {**_images(args.images), **options.distinct(args.image, "image")}
+    images = {**references(args.images), **options.distinct(args.image, "image")}
     cluster = KubernetesCluster.connected(args.namespace, args.context)
     if args.create_namespace and not args.dry_run:
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": args.namespace}})
@@ -67,13 +67,16 @@ def run(args: argparse.Namespace) -> int:
     return NO if done.failures else YES
 
 
-def _images(path: Path) -> Mapping[str, str]:
+def references(path: Path) -> Mapping[str, str]:
     """What ``make images`` has written; nothing where it has not."""
     if not path.is_file():
         if path != IMAGES:
             raise RejectedRequest(f"{path} is not there: `make images` writes {IMAGES}")
         return {}
-    document = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        document = None
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
         raise RejectedRequest(f"{path}: expected an object of image references by image name")
     return document

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from functions.__main__ import main
+from functions._cli.deploy import IMAGES, references, summary
 from functions._domain.errors import (
     PolyglotError,
     RejectedConflict,
@@ -19,6 +22,7 @@ from functions._runtime.deployer import Deployment, NotPrepared, Options, addres
 from functions._runtime.deployer.applying import OURS, PRUNED, apply, with_images
 from functions._runtime.deployer.cluster import RejectedChange, path, refused
 from functions._runtime.deployer.waiting import State, state
+from functions._runtime.manifests.building import write
 from functions._runtime.manifests.images import containerfiles
 from functions.declaration import FUNCTIONS
 from tests.fake_cluster import FakeCluster, Manifest, not_ready, prepared, ready, secret
@@ -340,3 +344,37 @@ def _object(kind: str, name: str, api: str | None = None) -> Manifest:
     label, value = OURS.split("=")
     found = {one["kind"]: one["apiVersion"] for one in manifests.objects()}
     return {"apiVersion": api or found[kind], "kind": kind, "metadata": {"name": name, "labels": {label: value}}}
+
+
+# --- the command
+
+
+def test_the_summary_says_what_changed_and_what_to_export() -> None:
+    done, _ = deployed(willing(Service__verify=not_ready("RevisionFailed", "no")))
+    text = summary(done, "acme")
+    services = sum(one["kind"] in KINDS for one in manifests.objects())
+    assert text.startswith(f"acme: {len(manifests.objects())} created; {services - 1} ready after ")
+    assert "; 1 not ready\n" in text
+    assert "export POLYGLOT_URL='http://{function}.acme.edge.test'" in text
+
+
+def test_images_are_read_from_the_file_that_make_images_writes(tmp_path: Path) -> None:
+    path = tmp_path / "images.json"
+    write(REFERENCES, path)
+    assert references(path) == REFERENCES
+    assert references(IMAGES) == {} or IMAGES.is_file()
+    with pytest.raises(RejectedRequest, match="is not there: `make images` writes"):
+        references(tmp_path / "nothing.json")
+    for text in ('["polyglot-plain"]', "{", '{"polyglot-plain": 1}'):
+        path.write_text(text)
+        with pytest.raises(RejectedRequest, match="expected an object of image references"):
+            references(path)
+
+
+def test_no_cluster_to_talk_to_is_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert main(["deploy", "--namespace", "acme"]) == 3
+    assert "set KUBECONFIG" in capsys.readouterr().err
