@@ -47,5 +47,6 @@ def refusal(status: int, problem: Mapping[str, object]) -> PolyglotError:
         422: RejectedConflict,
     }
     if status >= 500:
-        return Unavailable(f"the platform answered {status}: {text}")
+        trace = f" (trace {problem['trace_id']})" if problem.get("trace_id") else ""
+        return Unavailable(f"the platform answered {status}: {text}{trace}")
     return kinds.get(status, RejectedRequest)(text)

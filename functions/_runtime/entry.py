@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from functions._runtime import settings, validation
+from functions._runtime.telemetry import exports, logs
+from functions._runtime.telemetry.steps import Steps
 from functions._runtime.wiring import WiredPorts
 from functions.declaration import FUNCTIONS, by_name
 
@@ -27,16 +29,19 @@ def service(name: str) -> Callable[[Request], ResponseReturnValue]:
     # Nothing of ours is a plugin of pydantic, which would read every installed package's metadata to find one.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     function, values = by_name(name), settings.current()
+    logs.configure(values, name)
     validation.validate(values, function)
     ports = WiredPorts(function, values)
+    steps = Steps(name, function.name, values.get("POLYGLOT_TENANT", ""), exports.configured())
 
     def handle(request: Request) -> ResponseReturnValue:
-        if request.path.startswith("/v1/"):
-            from functions._runtime import http
+        with steps.begin(request.method, request.path, dict(request.headers)) as step:
+            if request.path.startswith("/v1/"):
+                from functions._runtime import http
 
-            return http.answer(function, request, ports)
-        from functions._runtime import events
+                return step.ends(http.answer(function, request, ports, step))
+            from functions._runtime import events
 
-        return events.answer(function, request, ports)
+            return step.ends(events.answer(function, request, ports, step))
 
     return handle

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from flask import Response
 
+from functions._backends import tracecontext
 from functions._backends.cloudevents import Incoming, from_http, is_event, to_http
 from functions._domain import burial, errors
 from functions._domain.digests import digest_of
@@ -21,39 +21,58 @@ from functions._domain.notices import Written, written
 from functions._domain.ports import Ports
 from functions._runtime import problems
 from functions._runtime.dotted import load
-from functions._runtime.http import problem
+from functions._runtime.http import BROKEN, problem
+from functions._runtime.telemetry.steps import NOTICE, OTHER, TIMER
 
 if TYPE_CHECKING:
     from flask import Request
 
+    from functions._runtime.telemetry.steps import Step
     from functions.declaration import Function
 
-log = logging.getLogger(__name__)
 RETRIED = (404, 408, 409, 429)
 
 
-def answer(function: Function, request: Request, ports: Ports) -> Response:
+def answer(function: Function, request: Request, ports: Ports, step: Step) -> Response:
     """Answer one delivery."""
+    step.event = OTHER
     if request.method != "POST" or not (function.handler or function.notices):
         return problem(405, f"{function.name} takes events by POST", Allow="POST")
     try:
-        return _delivered(function, request, ports)
-    except errors.Rejected as error:
-        status = problems.status_of(error)
-        return problem(400 if status in RETRIED else status, str(error))
-    except errors.Unavailable as error:
-        return problem(503, str(error))
-    except Exception:
-        log.exception("%s failed", function.name)
-        return problem(500, "an error of the platform itself; its log has the details")
+        return _delivered(function, request, ports, step)
+    except Exception as error:  # noqa: BLE001 - the step tells all of them
+        step.fails(error)
+        return _refusal(error)
 
 
-def _delivered(function: Function, request: Request, ports: Ports) -> Response:
+def _refusal(error: Exception) -> Response:
+    match error:
+        case errors.Rejected():
+            status = problems.status_of(error)
+            return problem(400 if status in RETRIED else status, str(error))
+        case errors.Unavailable():
+            return problem(503, str(error))
+        case _:
+            return problem(500, BROKEN)
+
+
+def _delivered(function: Function, request: Request, ports: Ports, step: Step) -> Response:
     headers, body = dict(request.headers), request.get_data()
     if function.notices and (function.handler is None or not is_event(headers)):
+        step.event = NOTICE
         load(function.notices)(list(written(_notification(function, body))), digest_of(body), ports)
         return Response(status=204)
     incoming = from_http(headers, body)
+    step.carries(incoming)
+    if function.sink == "timer":
+        step.event = TIMER
+    elif function.sink == "dead-letter":
+        step.dead_letter = incoming.attributes.get("knativeerrorcode", OTHER)
+    with tracecontext.use(step.context):  # what a structured event says of its trace is known only now
+        return _handled(function, incoming, ports)
+
+
+def _handled(function: Function, incoming: Incoming, ports: Ports) -> Response:
     if function.notices and incoming.name is None:
         load(function.notices)([Written("", incoming.subject)], incoming.id, ports)
         return Response(status=204)
@@ -61,7 +80,6 @@ def _delivered(function: Function, request: Request, ports: Ports) -> Response:
     try:
         reply = load(str(function.handler))(event, ports)
     except errors.Rejected as error:
-        log.warning("%s rejected %s of %s: %s", function.name, event.name, event.subject, error)
         if function.sink != "dead-letter":
             burial.reject(ports, event, error)
         raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -17,40 +16,52 @@ from functions._domain.calls import Call, Redirect
 from functions._domain.ports import Ports, Storage
 from functions._runtime import problems
 from functions._runtime.dotted import load
+from functions._runtime.telemetry import steps
 from functions._runtime.tokens import authenticate
 
 if TYPE_CHECKING:
     from flask import Request
 
+    from functions._runtime.telemetry.steps import Step
     from functions.declaration import Function, Route
 
-log = logging.getLogger(__name__)
-
 BODY_LIMIT = 8 << 20
+BROKEN = "an error of the platform itself; its log has the details"
 
 
 def problem(status: int, detail: str, **headers: str) -> Response:
-    """An error as ``application/problem+json``."""
-    return Response(problems.document(status, detail), status, {**headers, "Content-Type": problems.CONTENT_TYPE})
+    """An error as ``application/problem+json``; where it is ours, with the trace under which the log has it."""
+    step = steps.current()
+    trace = step.context.trace_id if step and status >= 500 else ""
+    body = problems.document(status, detail, trace)
+    return Response(body, status, {**headers, "Content-Type": problems.CONTENT_TYPE})
 
 
-def answer(function: Function, request: Request, ports: Ports) -> Response:
+def answer(function: Function, request: Request, ports: Ports, step: Step) -> Response:
     """Answer one HTTP request of a function's routes."""
     try:
-        return _answer(function, request, ports)
-    except errors.RejectedUnauthenticated as error:
-        return problem(401, str(error), **{"WWW-Authenticate": "Bearer"})
-    except errors.Rejected as error:
-        return problem(problems.status_of(error), str(error))
-    except errors.Unavailable as error:
-        return problem(503, str(error), **{"Retry-After": "1"})
-    except Exception:
-        log.exception("%s %s", request.method, request.path)
-        return problem(500, "an error of the platform itself; its log has the details")
+        return _answer(function, request, ports, step)
+    except Exception as error:  # noqa: BLE001 - the step tells all of them
+        step.fails(error)
+        return _refusal(error)
 
 
-def _answer(function: Function, request: Request, ports: Ports) -> Response:
+def _refusal(error: Exception) -> Response:
+    """What an error is answered with."""
+    match error:
+        case errors.RejectedUnauthenticated():
+            return problem(401, str(error), **{"WWW-Authenticate": "Bearer"})
+        case errors.Rejected():
+            return problem(problems.status_of(error), str(error))
+        case errors.Unavailable():
+            return problem(503, str(error), **{"Retry-After": "1"})
+        case _:
+            return problem(500, BROKEN)
+
+
+def _answer(function: Function, request: Request, ports: Ports, step: Step) -> Response:
     if request.path == "/v1/openapi.json":
+        step.route = f"GET {request.path}"
         return _document(request)
     matching = [(route, found) for route in function.routes if (found := _pattern(route.path).fullmatch(request.path))]
     if not matching:
@@ -59,8 +70,21 @@ def _answer(function: Function, request: Request, ports: Ports) -> Response:
     if not fitting:
         return _not_allowed(request, *(route.method for route, _ in matching))
     route, match = fitting[0]
+    step.route = f"{route.method} {route.path}"
     call = _call(route, match.groupdict(), request, ports.storage)
-    return _encoded(route, load(route.handler)(call, ports))
+    _note(step, route, call.id)
+    result = load(route.handler)(call, ports)
+    if route.status == 202:
+        step.request, step.subject = str(result.id), str(result.asset)
+    return _encoded(route, result)
+
+
+def _note(step: Step, route: Route, named: UUID) -> None:
+    """Tell the step what its path names, a request or an asset."""
+    if route.path.startswith("/v1/requests/"):
+        step.request = str(named)
+    elif named.int:
+        step.subject = str(named)
 
 
 def _document(request: Request) -> Response:

@@ -30,6 +30,7 @@ def document() -> dict[str, Any]:
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "detail": {"type": "string", "description": "what was expected, what was found, what to do"},
+            "trace_id": {"type": "string", "description": "on 5xx: quote it when you report the error"},
         },
         "required": ["title", "status", "detail"],
     }

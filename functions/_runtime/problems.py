@@ -31,10 +31,14 @@ def status_of(error: errors.PolyglotError) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-def document(status: int, detail: str) -> bytes:
-    """A problem document; ``about:blank`` means that the title is the status's own phrase."""
+def document(status: int, detail: str, trace_id: str = "") -> bytes:
+    """A problem document; ``about:blank`` means that the title is the status's own phrase.
+
+    ``trace_id``, an extension member, is what the log has of it, for whoever reports an error of ours.
+    """
     title = HTTPStatus(status).phrase
-    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
+    members = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return json.dumps({**members, **({"trace_id": trace_id} if trace_id else {})}).encode()
 
 
 def answer(start_response: StartResponse, status: int, detail: str, **headers: str) -> Iterable[bytes]:
