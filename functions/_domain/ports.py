@@ -302,3 +302,6 @@ class Ports(Protocol):
 
     def now(self) -> datetime:
         """The time, for requests and marks; never for records."""
+
+    def measure(self, name: str, value: float, unit: str, **attributes: str) -> None:
+        """Tell whoever watches the platform how much there is of something now, ``{chain}`` being a unit."""

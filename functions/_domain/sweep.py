@@ -20,14 +20,18 @@ from functions._domain.progress import Progress
 
 PERIOD = 10
 LONGEST_GAP = 300
+UNREADABLE = "unreadable"
+STANDING = ("waiting", "running", "exhausted", UNREADABLE)
+"""The states of chains that stay open; one that was rejected or has failed does not."""
 
 
 @dataclass(frozen=True)
 class Swept:
-    """One thing looked at, and the event it needs, if any."""
+    """One thing looked at, the event it needs, if any, and its state where it is a chain that stays open."""
 
     key: str
     event: Event | None = None
+    state: str = ""
 
 
 def is_due(now: datetime, newest: datetime, period: int = PERIOD) -> bool:
@@ -62,7 +66,7 @@ def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
     except (RejectedUnknown, RejectedContent, ValueError):
         steps = []
     if not steps:
-        return Swept(entry.key)  # not ours to mend: left for a person to see
+        return Swept(entry.key, state=UNREADABLE)  # not ours to mend: left for a person to see
     last = steps[-1]
     if last.state == "done":
         ports.storage.delete(entry.key)
@@ -73,7 +77,7 @@ def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
             return Swept(entry.key)
         ports.storage.create(entry.key, b"")  # a retry came between the look and the removal
     newest = max(entry.modified, *(step.newest for step in steps))
-    return Swept(entry.key, last.event if everything or is_due(ports.now(), newest) else None)
+    return Swept(entry.key, last.event if everything or is_due(ports.now(), newest) else None, last.state)
 
 
 def _inbox(ports: Ports, cause: str) -> Iterator[Swept]:
