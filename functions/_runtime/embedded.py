@@ -100,6 +100,8 @@ class EmbeddedHooks:
         """What one Service's process sees: the keys of its own role only."""
         hidden = {"POLYGLOT_TOKEN"}
         values = {name: value for name, value in self._settings.items() if name not in hidden}
+        # How a process logs and what it exports is its own affair; in one process, the platform's.
+        values |= {name: value for name, value in os.environ.items() if name.startswith(("OTEL_", "POLYGLOT_LOG_"))}
         role = by_name(service).role
         values["POLYGLOT_KEYS"] = str(self._role_folder(role)) if role else "/nonexistent"
         return values

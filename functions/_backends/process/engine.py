@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from functions._backends import tracecontext
 from functions._backends.process.folder import RunFolder
 from functions._backends.process.log import last_lines
 from functions._backends.runs.machine import graphics
@@ -83,6 +84,7 @@ class ProcessEngine:
 
     def _start(self, folder: RunFolder) -> None:
         settings = {**self._settings, "POLYGLOT_DISK": str(self._disk), "POLYGLOT_DATA": str(self._folder)}
+        settings[tracecontext.VARIABLE] = tracecontext.current_traceparent()
         with folder.life() as life, (folder.path / "supervisor.log").open("wb") as notes:
             try:
                 supervisor = subprocess.Popen(

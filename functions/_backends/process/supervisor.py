@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
+from functions._backends import tracecontext
 from functions._backends.namespaces import adopt_orphans
 from functions._backends.process import surroundings
 from functions._backends.process.folder import CANCELLED, RunFolder, now
@@ -210,10 +211,11 @@ class _Supervision:
         if not broker:
             return
         try:
-            patiently(
-                lambda: results.post_finished(broker, tenant, self.run, self.execution, state.finished),
-                lambda: None,
-                seconds=10,
-            )
+            with tracecontext.use(tracecontext.from_environment(self.settings)):  # that of whoever submitted the run
+                patiently(
+                    lambda: results.post_finished(broker, tenant, self.run, self.execution, state.finished),
+                    lambda: None,
+                    seconds=10,
+                )
         except Unavailable as error:
             _LOGGER.warning("run %s has ended and the broker did not hear of it: %s", self.run.name, error)
