@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,10 +186,11 @@ def keys(bucket: Path, prefix: str = "") -> list[str]:
 
 def shape(bucket: Path, assets: Mapping[str, UUID]) -> Counter[str]:
     """The objects of a chain's assets, without what is random in their keys: two chains that went well look alike."""
+    return shape_of((key for asset in assets.values() for key in keys(bucket, f"assets/{asset}/")), assets)
+
+
+def shape_of(found: Iterable[str], assets: Mapping[str, UUID]) -> Counter[str]:
+    """The same, of the keys of a chain's assets."""
     names = {str(asset): kind for kind, asset in assets.items()}
-    found: Counter[str] = Counter()
-    for asset in names:
-        for key in keys(bucket, f"assets/{asset}/"):
-            named = _UUID.sub(lambda match: names.get(match[0], "*"), key)
-            found[re.sub(r"[0-9a-f]{64}", "#", named)] += 1
-    return found
+    named = (_UUID.sub(lambda match: names.get(match[0], "*"), key) for key in found)
+    return Counter(re.sub(r"[0-9a-f]{64}", "#", key) for key in named)
