@@ -240,7 +240,7 @@ def test_a_text_line_goes_to_whom_the_process_logs_already() -> None:
     before, level = list(root.handlers), ours.level
     assert before, "pytest listens"
     try:
-        logs.configure({"POLYGLOT_LOG_LEVEL": "debug"}, "ingest")
+        logs.configure({"POLYGLOT_LOG_LEVEL": "DEBUG"}, "ingest")
         assert (list(root.handlers), ours.level) == (before, logging.DEBUG)
     finally:
         for name in logs.OURS:
@@ -248,7 +248,7 @@ def test_a_text_line_goes_to_whom_the_process_logs_already() -> None:
 
 
 def test_a_function_in_a_container_says_json_only() -> None:
-    with serving("retrieve", POLYGLOT_LOG_FORMAT="json", POLYGLOT_LOG_LEVEL="debug", GUNICORN_LOG_LEVEL="info") as here:
+    with serving("retrieve", POLYGLOT_LOG_FORMAT="json", POLYGLOT_LOG_LEVEL="DEBUG", GUNICORN_LOG_LEVEL="info") as here:
         token = "a-token-that-nobody-else-may-see"
         status, problem = here.get("/v1/assets", Authorization=f"Bearer {token}", Traceparent=PARENT)
         assert status == 503

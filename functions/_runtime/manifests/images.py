@@ -12,6 +12,7 @@ from functions.declaration import Function, Variant
 PREFIX = "polyglot-"
 PLAIN = "plain"
 LEDGER = "ledger"
+TELEMETRY = "telemetry"
 BASE = "python:3.11-slim"
 """What images are built upon where nothing else is asked for: Python 3.11 or later, with pip."""
 
@@ -96,6 +97,9 @@ def _kind(function: Function, variant: Variant | None) -> str:
 
 
 def _extras(image: str) -> str:
-    """The extras of pyproject.toml, as pip takes them: an image that is not the plain one can use the ledger."""
+    """The extras of pyproject.toml, as pip takes them: an image that is not the plain one can use the ledger.
+
+    Telemetry is in all of them, 13 MB, so that a setting is enough to see what a running platform does.
+    """
     extras = [] if image == PLAIN else [LEDGER] if image == LEDGER else [LEDGER, image]
-    return f"[{','.join(extras)}]" if extras else ""
+    return f"[{','.join([*extras, TELEMETRY])}]"

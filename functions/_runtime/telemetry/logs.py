@@ -20,8 +20,6 @@ from types import TracebackType
 from functions._runtime.telemetry import steps
 from functions._runtime.telemetry.redaction import redacted, secrets_of
 
-FORMATS = ("json", "text")
-LEVELS = ("debug", "info", "warning", "error")
 OURS = ("functions", "polyglot")
 _SERVERS = ("gunicorn.error", "gunicorn.access")
 _TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
