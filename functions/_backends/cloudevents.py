@@ -22,12 +22,12 @@ from cloudevents.http import CloudEvent
 from cloudevents.http import from_http as parse
 
 from functions._backends import tracecontext
-from functions._domain.errors import RejectedRequest
-from functions._domain.events import TYPE, Event
+from functions._domain.errors import RejectedRequest, UnavailableNewer
+from functions._domain.events import TYPE, Event, name_of
+from functions._domain.schemas import newer
 
 __all__ = ["CloudEvent", "Incoming", "from_http", "is_event", "read", "to_http", "write", "write_structured"]
 
-_OURS = re.compile(TYPE.replace(".", r"\.").format(r"(?P<name>[a-z0-9-]+(?:\.[a-z0-9-]+)*)"))
 _EXTENSION = re.compile(r"[a-z0-9]+")
 _CONTEXT = frozenset({"specversion", "type", "source", "id", "subject", "time", "datacontenttype", "dataschema"})
 # Section 3.1.3.2 of the binding: all printable ASCII passes except space, the double quote and the percent sign.
@@ -55,14 +55,20 @@ class Incoming:
 
     @property
     def event(self) -> Event:
-        """The same as an event of ours. Raises RejectedRequest for a foreign type or data that is no JSON object."""
+        """The same as an event of ours.
+
+        Raises:
+            RejectedRequest: a foreign type, or data that is no JSON object.
+            UnavailableNewer: the same of a type that is a later version of ours.
+        """
         if self.name is None:
             raise RejectedRequest(f"expected an event type {TYPE.format('<name>')}, found {self.type!r}")
         if not isinstance(self.data, Mapping | None):
-            raise RejectedRequest(f"expected a JSON object as data of {self.type}, found {type(self.data).__name__}")
+            raise _refusal(self.type, f"expected a JSON object as data, found {type(self.data).__name__}")
         # The trace is how it came, not what it says: two deliveries of one event may differ in it.
         said = {name: value for name, value in self.attributes.items() if name not in tracecontext.ATTRIBUTES}
-        return Event(self.name, UUID(self.subject), self.id, said, self.data or {})
+        sent_as = "" if self.type == TYPE.format(self.name) else self.type
+        return Event(self.name, UUID(self.subject), self.id, said, self.data or {}, sent_as)
 
 
 def to_http(event: Event, source: str, time: datetime | None = None) -> tuple[dict[str, str], bytes]:
@@ -91,19 +97,20 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Incoming:
 
     Raises:
         RejectedRequest: it is not a CloudEvent 1.0, or one of ours whose subject is not a UUID.
+        UnavailableNewer: the same of a type that is a later version of ours.
     """
     event = read(headers, body)
     attributes = event.get_attributes()
-    ours = _OURS.fullmatch(attributes["type"])
+    ours = name_of(attributes["type"])
     subject = attributes.get("subject", "")
     return Incoming(
         type=attributes["type"],
         source=attributes["source"],
         id=attributes["id"],
-        subject=_asset(subject) if ours else subject,
+        subject=_asset(subject, attributes["type"]) if ours else subject,
         attributes={name: value for name, value in attributes.items() if name not in _CONTEXT},
         data=_decode(event.get_data(), attributes.get("datacontenttype", "")),
-        name=ours["name"] if ours else None,
+        name=ours,
     )
 
 
@@ -167,11 +174,18 @@ def _checked(event: CloudEvent, structured: bool) -> CloudEvent:
     return CloudEvent(texts, event.get_data())
 
 
-def _asset(subject: str) -> str:
+def _asset(subject: str, type_: str) -> str:
     try:
         return str(UUID(subject))
     except ValueError as error:
-        raise RejectedRequest(f"expected an asset's UUID as the event's subject, found {subject!r}") from error
+        raise _refusal(type_, f"expected an asset's UUID as the event's subject, found {subject!r}") from error
+
+
+def _refusal(type_: str, text: str) -> RejectedRequest | UnavailableNewer:
+    """The error for an event of ours that has not our shape: a later version of its type may have another."""
+    if type_ == TYPE.format(name_of(type_)):
+        return RejectedRequest(f"{type_}: {text}")
+    return newer("the event", type_)
 
 
 def _decode(data: bytes | None, content_type: str) -> object:

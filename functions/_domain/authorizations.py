@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from functions._domain import schemas
 from functions._domain.digests import bytes_of, canonical, digest_of
 from functions._domain.errors import RejectedContent
 
@@ -100,12 +101,12 @@ def decode(data: bytes) -> Authorization:
     """The authorization in a stored object.
 
     Raises:
-        RejectedContent: not an authorization of this schema.
+        RejectedContent: not an authorization.
+        UnavailableNewer: one of a newer platform.
     """
     try:
         document = json.loads(data)
-        if document["schema"] != SCHEMA:
-            raise RejectedContent(f"expected an authorization of schema {SCHEMA}, found {document['schema']!r}")
+        schemas.require(document["schema"], SCHEMA, "the authorization")
         fields = document["message"]
         message = Message(document["type"], {name: fields[name] for name, _ in TYPES[document["type"]]})
         found = Authorization(

@@ -9,7 +9,7 @@ from uuid import UUID
 from functions._domain import intake, journal, paths, records, training
 from functions._domain.assets import Kind
 from functions._domain.digests import canonical
-from functions._domain.errors import Rejected, RejectedRequest
+from functions._domain.errors import Rejected, RejectedRequest, UnavailableNewer
 from functions._domain.events import Event
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.ports import Ports, Storage
@@ -19,7 +19,11 @@ Place = tuple[UUID, str, int]
 
 
 def place_of(storage: Storage, event: Event) -> Place | None:
-    """The step that an event drives; None where it speaks of nothing that is known here."""
+    """The step that an event drives; None where it speaks of nothing that is known here.
+
+    Raises:
+        UnavailableNewer: a newer platform wrote what would tell.
+    """
     try:
         return _place(storage, event)
     except (Rejected, ValueError, KeyError):
@@ -68,7 +72,10 @@ def reject(ports: Ports, event: Event, error: Rejected) -> None:
 
 def bury(ports: Ports, event: Event) -> None:
     """Mark a dead letter's step ``exhausted`` unless it has ended; keep one that was itself at fault."""
-    place = place_of(ports.storage, event)
+    try:
+        place = place_of(ports.storage, event)
+    except UnavailableNewer:  # its chain goes on when this platform is upgraded
+        place = None
     error = {name: event.attributes.get(f"knativeerror{name}", "") for name in ("dest", "code", "data")}
     if _has_ended(ports.storage, place) or (place is None and _is_refused_inbox(ports.storage, event)):
         return

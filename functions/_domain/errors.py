@@ -14,7 +14,8 @@
         ├── UnavailableStorage
         ├── UnavailableLedger
         ├── UnavailableEngine
-        └── UnavailableYet          something that this step needs is still on its way
+        ├── UnavailableYet          something that this step needs is still on its way
+        └── UnavailableNewer        a newer version of this platform wrote it: an upgrade of this one cures it
 
 The numbers stand in one table, ``functions._runtime.http.STATUS``.
 """
@@ -81,3 +82,7 @@ class UnavailableEngine(Unavailable):
 
 class UnavailableYet(Unavailable):
     """Something that this step needs is still on its way."""
+
+
+class UnavailableNewer(Unavailable):
+    """A newer version of this platform wrote it; only an upgrade of this one can tell what it says."""

@@ -181,8 +181,8 @@ def require_claimable(storage: Storage, principal: Principal, upload: UUID, kind
 
 def claim_upload(storage: Storage, upload: UUID, request: UUID) -> None:
     """Bind an upload to one registration. Raises RejectedConflict where another request registered it."""
-    data = canonical({"schema": SCHEMA, "request": str(request)})
-    if not storage.create(submission_key(upload), data) and storage.read(submission_key(upload)) != data:
+    key, document = submission_key(upload), {"schema": SCHEMA, "request": str(request)}
+    if not storage.create(key, canonical(document)) and records.read(storage, key, SCHEMA) != document:
         raise RejectedConflict(f"upload {upload} was registered already by another request: open a new upload")
 
 

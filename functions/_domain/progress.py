@@ -13,6 +13,7 @@ from functions._domain import intake, journal, paths, records, training
 from functions._domain.assets import Kind
 from functions._domain.authorizations import evidence
 from functions._domain.digests import digest_of
+from functions._domain.errors import UnavailableNewer
 from functions._domain.events import Event, announce
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.intake import Request
@@ -51,11 +52,17 @@ class Progress:
         self._storage, self._ledger, self._cause = storage, ledger, cause
 
     def chain(self, request: Request) -> Iterator[Step]:
-        """The steps of a request's chain, in order, up to and including the first that is not done."""
-        for step in self._steps(request):
-            yield step
-            if step.state != "done":
-                return
+        """The steps of a request's chain, in order, up to and including the first that is not done.
+
+        Where a newer platform took part, that is a step ``upgrade`` of this one, which no event drives.
+        """
+        try:
+            for step in self._steps(request):
+                yield step
+                if step.state != "done":
+                    return
+        except UnavailableNewer as error:
+            yield Step("upgrade", request.asset, "waiting", str(error))
 
     def _steps(self, request: Request) -> Iterator[Step]:
         asset = request.asset

@@ -7,7 +7,7 @@ from uuid import UUID
 from functions._domain import answers, intake, journal, lineage, paths, records, training
 from functions._domain.assets import Kind
 from functions._domain.calls import Call, Redirect
-from functions._domain.errors import RejectedContent, RejectedRequest, RejectedUnknown, Unavailable
+from functions._domain.errors import RejectedContent, RejectedRequest, RejectedUnknown, Unavailable, UnavailableNewer
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.ports import Contract, Ledger, Ports
 from functions._domain.progress import Progress, Step, chain_of_asset
@@ -106,10 +106,17 @@ def _descendants(ports: Ports, asset: UUID) -> tuple[UUID | None, UUID | None]:
     trained = asset
     if record["kind"] == Kind.MODEL:
         trained = trained_model_id(asset, journal.view(ports.storage, asset).attempt)
-        if records.of_asset(ports.storage, trained) is None:
+        if not _has_record(ports, trained):
             return None, None
     translation = translation_id(trained)
-    return trained, translation if records.of_asset(ports.storage, translation) is not None else None
+    return trained, translation if _has_record(ports, translation) else None
+
+
+def _has_record(ports: Ports, asset: UUID) -> bool:
+    try:
+        return records.of_asset(ports.storage, asset) is not None
+    except UnavailableNewer:
+        return True
 
 
 def get_request(call: Call, ports: Ports) -> answers.RequestAnswer:
@@ -176,6 +183,8 @@ def _status_of(ports: Ports, asset: UUID) -> str:
         return _state(_steps(ports, asset))
     except (RejectedContent, RejectedUnknown):
         return "damaged"
+    except UnavailableNewer:
+        return "newer"
 
 
 def contract_answer(ledger: Ledger, contract: Contract) -> answers.ContractAnswer:

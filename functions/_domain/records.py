@@ -3,10 +3,11 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from functions._domain import paths
+from functions._domain import paths, schemas
 from functions._domain.assets import RECORD_SCHEMA, Kind
 from functions._domain.authorizations import Authorization, decode
 from functions._domain.digests import canonical, digest_of
@@ -16,6 +17,7 @@ from functions._domain.errors import (
     RejectedContent,
     RejectedRequest,
     RejectedUnknown,
+    UnavailableNewer,
 )
 from functions._domain.ports import Storage
 
@@ -29,16 +31,24 @@ def write(storage: Storage, key: str, data: bytes) -> None:
 
     Raises:
         RejectedConflict: another one stands there already.
+        UnavailableNewer: one of a newer platform does.
     """
-    if not storage.create(key, data) and storage.read(key) != data:
+    if not storage.create(key, data) and (there := storage.read(key)) != data:
+        _require_not_newer(there or b"", data, key)
         raise RejectedConflict(f"{key} is written already and says something else; it is never overwritten")
+
+
+def _require_not_newer(there: bytes, data: bytes, key: str) -> None:
+    with suppress(ValueError, KeyError, TypeError, RejectedContent):
+        parse(there, key, json.loads(data)["schema"])
 
 
 def read(storage: Storage, key: str, schema: str) -> Document | None:
     """A stored JSON document of a schema, or None.
 
     Raises:
-        RejectedContent: not JSON, or of another schema (a newer platform wrote it: upgrade this one).
+        RejectedContent: not JSON, or of another schema.
+        UnavailableNewer: a newer platform wrote it.
     """
     data = storage.read(key)
     return None if data is None else parse(data, key, schema)
@@ -51,8 +61,7 @@ def parse(data: bytes, key: str, schema: str) -> Document:
         found = document["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise RejectedContent(f"{key} is not a document of this platform: {error}") from error
-    if found != schema:
-        raise RejectedContent(f"{key} has schema {found!r}, this version reads {schema!r}: upgrade the platform")
+    schemas.require(found, schema, key)
     return document  # type: ignore[no-any-return]
 
 
@@ -97,16 +106,23 @@ def of_subject(storage: Storage, subject: UUID, kind: Kind | None = None) -> Doc
 
 
 def authorizations(storage: Storage, asset: UUID) -> Iterator[Authorization]:
-    """An asset's stored authorizations, the registration first; what else lies there is passed over."""
-    found = []
+    """An asset's stored authorizations, the registration first; what else lies there is passed over.
+
+    Raises:
+        UnavailableNewer: a newer platform wrote some, and no registration is among the others.
+    """
+    found, newer = [], None
     for entry in storage.list(paths.authorizations_prefix(asset)):
         try:
             one = decode(storage.read(entry.key) or b"")
-        except Rejected as error:
+        except (Rejected, UnavailableNewer) as error:
             log.warning("%s: %s", entry.key, error)
+            newer = error if isinstance(error, UnavailableNewer) else newer
             continue
         if one.message.subject == asset:
             found.append(one)
+    if newer and not any(one.message.type == "Registration" for one in found):
+        raise newer
     order = ["Registration", "Evidence", "Revocation"]
     yield from sorted(found, key=lambda one: order.index(one.message.type))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from functions._domain import schemas
 from functions._domain.digests import digest_of, hex_of
 from functions._domain.errors import RejectedContent
 
@@ -63,6 +64,7 @@ def opened(envelope: bytes) -> Evidence:
 
     Raises:
         RejectedContent: not an envelope with an in-toto statement.
+        UnavailableNewer: a newer platform's statement.
     """
     try:
         outer = json.loads(envelope)
@@ -72,6 +74,9 @@ def opened(envelope: bytes) -> Evidence:
         evidence = Evidence(envelope, document)
         if document["_type"] != STATEMENT or not isinstance(document["predicate"], dict):
             raise ValueError("not an in-toto Statement v1")
+        predicate = document.get("predicateType")
+        if any(schemas.is_newer(predicate, known) for known in PREDICATES.values()):
+            raise schemas.newer("the statement", str(predicate))
         evidence.subject_digest  # noqa: B018 - a KeyError now, not later
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise RejectedContent(f"not a signed statement: {error}") from error

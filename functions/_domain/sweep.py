@@ -12,7 +12,7 @@ from uuid import UUID
 from functions._domain import intake, paths, records
 from functions._domain.carrying import is_sealed
 from functions._domain.digests import digest_of_stream
-from functions._domain.errors import RejectedContent, RejectedUnknown
+from functions._domain.errors import RejectedContent, RejectedUnknown, UnavailableNewer
 from functions._domain.events import Event, announce
 from functions._domain.ingestion import RECEIPT
 from functions._domain.ports import Entry, Ports, Storage
@@ -63,7 +63,7 @@ def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
         _, _, identifier = entry.key.split("/")
         request = intake.load(ports.storage, UUID(identifier))
         steps = list(progress.chain(request))
-    except (RejectedUnknown, RejectedContent, ValueError):
+    except (RejectedUnknown, RejectedContent, UnavailableNewer, ValueError):
         steps = []
     if not steps:
         return Swept(entry.key, state=UNREADABLE)  # not ours to mend: left for a person to see
@@ -108,6 +108,8 @@ def _is_refused(storage: Storage, asset_json: Entry, refusal: Entry) -> bool:
         said = records.read(storage, refusal.key, RECEIPT) or {}
     except RejectedContent:
         return False  # not written by us
+    except UnavailableNewer:
+        return True  # whoever refused it knows more
     return bool(said.get("refused") == digest_of_stream(storage.open(asset_json.key) or ())[0])
 
 
@@ -120,6 +122,6 @@ def _carried(ports: Ports, name: str, cause: str) -> Swept:
             if not ports.ledger.is_recorded(one.message):
                 kind = str(record["kind"]) if record else ""
                 return Swept(key, announce("asset.registered", asset, cause, assetkind=kind))
-    except (RejectedContent, ValueError):
-        return Swept(key)  # damaged, or no asset's folder: for `verify` to say
+    except (RejectedContent, UnavailableNewer, ValueError):
+        return Swept(key)  # damaged, no asset's folder, or a newer platform's: for `verify` to say
     return Swept(key)

@@ -15,7 +15,7 @@ from functions._domain import paths, records
 from functions._domain.assets import Kind
 from functions._domain.authorizations import evidence
 from functions._domain.digests import digest_of, digest_of_stream, hex_of
-from functions._domain.errors import RejectedContent
+from functions._domain.errors import RejectedContent, UnavailableNewer
 from functions._domain.inventory import InventoryLine, order
 from functions._domain.inventory import read as read_inventory
 from functions._domain.ports import Contract, Entry, Grant, Ledger, Storage
@@ -157,7 +157,8 @@ def _asset_problems(
     storage: Storage, ledger: Ledger, asset: UUID, contract: Contract, grants: Sequence[Grant], verified: Verified,
     notes: list[str],
 ) -> Iterator[str]:  # fmt: skip
-    yield from _record_problems(storage, asset, contract)
+    changed = list(_record_problems(storage, asset, contract))
+    yield from changed
     if contract.revoked:
         yield "revoked on the ledger"
     role = "registrar" if contract.kind is Kind.TRAINED_MODEL and not contract.parents else contract.kind.role
@@ -168,6 +169,10 @@ def _asset_problems(
     except RejectedContent as error:
         yield str(error)
         return
+    except UnavailableNewer:
+        if changed:  # anybody can write a number into it; the ledger does not know this record
+            return
+        raise
     if record is None or [UUID(one) for one in record["parents"]] != list(contract.parents):
         yield "its record and the ledger name different parents"
         return
@@ -199,6 +204,11 @@ def _statement_problems(
         found = opened(envelope)
     except RejectedContent as error:
         yield f"changed: evidence/{claim}.{asset}.json ({error})"
+        return
+    except UnavailableNewer:
+        if ledger.is_recorded(evidence(asset, claim, digest_of(envelope), "passed")):
+            raise
+        yield f"changed: evidence/{claim}.{asset}.json is not the statement on the ledger"
         return
     if not ledger.is_recorded(evidence(asset, claim, found.digest, "passed")):
         yield f"changed: evidence/{claim}.{asset}.json is not the statement on the ledger"
@@ -243,7 +253,7 @@ def _parent_problems(
         return
     try:
         record = records.of_asset(storage, parent) or {}
-    except RejectedContent:
+    except (RejectedContent, UnavailableNewer):
         return  # said of the parent itself
     dependencies = found.predicate["buildDefinition"]["resolvedDependencies"]
     image, *inputs = [one["digest"]["sha256"] for one in dependencies]

@@ -93,6 +93,8 @@ def _event(function: Function, incoming: Incoming) -> Event:
     if function.sink == "timer":
         return Event("timer", UUID(int=0), incoming.id)
     event = incoming.event
+    if function.sink != "dead-letter":  # whoever buries need not understand
+        event.require_known()
     consumed = {one.name for one in function.consumes}
     if consumed and event.name not in consumed:
         raise errors.RejectedRequest(f"{function.name} consumes {', '.join(sorted(consumed))}, not {event.name}")

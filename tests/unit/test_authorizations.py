@@ -23,7 +23,7 @@ from functions._domain.authorizations import (
     evidence,
     registration,
 )
-from functions._domain.errors import RejectedContent
+from functions._domain.errors import RejectedContent, UnavailableNewer
 from functions._domain.ports import Role
 from functions._domain.sealing import is_sealed_by
 from tests.fakes import FolderStorage
@@ -149,10 +149,12 @@ def test_any_bytes_are_no_authorization(data: bytes) -> None:
         decode(data)
 
 
-def test_an_authorization_of_a_newer_schema_is_refused_by_name() -> None:
+def test_an_authorization_of_a_newer_schema_waits_for_an_upgrade_and_of_another_is_refused_by_name() -> None:
     document = {**json.loads(GOOD.encode()), "schema": "polyglot/authorization/v2"}
-    with pytest.raises(RejectedContent, match="polyglot/authorization/v2"):
+    with pytest.raises(UnavailableNewer, match="polyglot/authorization/v2"):
         decode(json.dumps(document).encode())
+    with pytest.raises(RejectedContent, match="polyglot/record/v2"):
+        decode(json.dumps({**document, "schema": "polyglot/record/v2"}).encode())
 
 
 @pytest.fixture
