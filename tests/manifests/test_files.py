@@ -129,8 +129,12 @@ def test_an_image_loads_the_file_that_functions_framework_needs() -> None:
     assert (KNATIVE.parent / source).is_file()
 
 
+def test_every_image_can_export_telemetry() -> None:
+    assert all("telemetry]'" in text for text in images.containerfiles(FUNCTIONS).values())
+
+
 def test_a_new_variant_brings_its_image() -> None:
-    assert "'.[ledger,torch-gpu]'" in manifests.texts(GPU_FUNCTIONS)["images/torch-gpu.Containerfile"]
+    assert "'.[ledger,torch-gpu,telemetry]'" in manifests.texts(GPU_FUNCTIONS)["images/torch-gpu.Containerfile"]
 
 
 def test_kustomize_builds_everything_that_is_rendered() -> None:
