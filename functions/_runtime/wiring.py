@@ -60,9 +60,10 @@ class WiredPorts:
         """What trains."""
         disk = int(self._values.get("POLYGLOT_TRAINING_DISK") or 10 << 30)
         if self.engine_kind == "argo":
+            from functions._backends import tracecontext
             from functions._backends.argo import ArgoEngine
 
-            return ArgoEngine(self.storage, disk=disk)
+            return ArgoEngine(self.storage, disk=disk, trace=tracecontext.current_traceparent)
         from functions._backends.process import ProcessEngine
 
         settings = {**self._values, "POLYGLOT_TENANT": self.tenant}

@@ -3,18 +3,26 @@
 import json
 import string
 import threading
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from functions_framework import create_app
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions._backends import tracecontext
+from functions._backends.argo import pod
 from functions._backends.broker import HttpBroker
 from functions._backends.cloudevents import from_http, is_event, read, to_http, write_structured
 from functions._backends.tracecontext import TraceContext, arriving, from_environment, parse, use
 from functions._domain.events import Event
+from functions._domain.ports import Run
+from functions._runtime import main, settings
 from tests.broker_world import Answer, Received, acknowledge, always, world
+from tests.functions_server import NOWHERE, SETTINGS
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -205,3 +213,50 @@ def test_the_embedded_broker_passes_traces_on_in_events_replies_and_dead_letters
     assert replied["traceparent"] == buried["traceparent"]
     assert replied["traceparent"].startswith(f"00-{TRACE}-")
     assert replied["traceparent"] != PARENT
+
+
+def test_the_end_of_a_run_on_a_cluster_has_the_trace_of_its_submission() -> None:
+    run = Run("run-1", UUID(int=7), UUID(int=8), 1, f"trainer@sha256:{'0' * 64}", ("train",), {}, (), 1, 1 << 30, 0, 60)
+    with world({"one": {"type": "io.polyglot.training.finished.v1"}}, one=acknowledge) as here:
+        settings = {"POLYGLOT_BROKER_URL": f"{here.url}/broker", "POLYGLOT_TENANT": "acme", "TRACEPARENT": PARENT}
+        pod.announce(run, "execution", settings)
+        pod.announce(run, "execution", {**settings, "TRACEPARENT": ""})
+        here.settle()
+        traces = [got.event.get_attributes().get("traceparent") for got in here.received["one"]]
+    assert sorted(traces, key=str) == [PARENT, None]
+
+
+# Functions
+
+
+@pytest.fixture(scope="module")
+def bury() -> FlaskClient:
+    """A function whose store does not answer."""
+    with settings.bound({**SETTINGS, "POLYGLOT_S3_URL": NOWHERE}):
+        app: Flask = create_app("bury", str(Path(main.__file__)))
+    return app.test_client()
+
+
+def delivery(mode: str) -> tuple[dict[str, str], bytes]:
+    """An event whose own trace differs from that of the request that brings it."""
+    with use(parse(PARENT)):
+        headers, body = to_http(EVENT, "/s")
+    if mode == "structured":
+        headers, body = write_structured(read(headers, body))
+    return {**headers, "traceparent": OTHER}, body
+
+
+@pytest.mark.parametrize("mode", ["binary", "structured"])
+def test_a_fault_of_ours_can_be_found_by_the_trace_of_its_event(
+    bury: FlaskClient, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers, body = delivery(mode)
+    answer = bury.post("/", headers=headers, data=body)
+    assert (answer.status_code, answer.get_json()["trace_id"]) == (503, TRACE)
+    (step,) = [record.step for record in caplog.records if record.name == "polyglot.steps"]  # type: ignore[attr-defined]
+    assert (step.context.trace_id, step.parent.span_id, step.event) == (TRACE, SPAN, "asset.registered")
+
+
+def test_a_fault_of_the_client_needs_no_trace(bury: FlaskClient) -> None:
+    answer = bury.post("/", data=b"no event")
+    assert (answer.status_code, "trace_id" in answer.get_json()) == (400, False)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from functions._backends import tracecontext
 from functions._backends.argo.workflow import LAYOUT
 from functions._backends.runs import machine, results
 from functions._backends.runs.conventions import hyperparameters
@@ -90,4 +91,5 @@ def keep(run: Run, execution: str, settings: Mapping[str, str]) -> None:
 def announce(run: Run, execution: str, settings: Mapping[str, str]) -> None:
     """Tell the Broker that the run has ended; Argo tries again where it does not hear."""
     broker, tenant = settings["POLYGLOT_BROKER_URL"], settings["POLYGLOT_TENANT"]
-    results.post_finished(broker, tenant, run, execution, datetime.now(UTC).isoformat())
+    with tracecontext.use(tracecontext.from_environment(settings)):  # that of whoever submitted the run
+        results.post_finished(broker, tenant, run, execution, datetime.now(UTC).isoformat())
