@@ -114,14 +114,14 @@ def test_who_signs_or_reads_the_ledger_has_its_packages() -> None:
     assert all("[ledger" in text for name, text in texts.items() if name != "plain")
 
 
-def test_every_image_runs_functions_framework_as_nobody_on_a_base_by_argument() -> None:
+def test_every_image_serves_as_nobody_on_a_base_by_argument() -> None:
     for text in images.containerfiles(FUNCTIONS).values():
         assert text.count("\nFROM ${BASE}") == 2
         assert "\nARG BASE=python:3.11-slim\n" in text
         assert "--constraint constraints.txt" in text
         assert "compileall" in text
         assert re.search(r"^USER [1-9]\d+:[1-9]\d+$", text, re.MULTILINE)
-        assert text.endswith('ENTRYPOINT []\nCMD ["functions-framework"]\n')
+        assert text.endswith('ENTRYPOINT []\nCMD ["python", "-P", "-m", "functions._runtime.serve"]\n')
 
 
 def test_an_image_loads_the_file_that_functions_framework_needs() -> None:

@@ -59,7 +59,7 @@ FROM $${BASE}
 COPY --from=packages /opt/polyglot /opt/polyglot
 COPY functions /opt/polyglot/app/functions
 RUN /opt/polyglot/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/polyglot/app
-# HOME is where gunicorn puts its control socket: the one place that can be written to.
+# HOME is the one place that can be written to.
 ENV PATH=/opt/polyglot/bin:$$PATH \\
     HOME=/tmp \\
     PYTHONDONTWRITEBYTECODE=1 \\
@@ -69,7 +69,7 @@ ENV PATH=/opt/polyglot/bin:$$PATH \\
 WORKDIR /tmp
 USER 65532:65532
 ENTRYPOINT []
-CMD ["functions-framework"]
+CMD ["python", "-P", "-m", "functions._runtime.serve"]
 """)
 
 
