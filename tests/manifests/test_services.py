@@ -108,7 +108,7 @@ def test_only_gpu_variants_use_fields_that_knative_refuses_without_a_feature_fla
         "serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "containerConcurrency",
         "timeoutSeconds", "responseStartTimeoutSeconds", "containers", "volumes",
     }  # fmt: skip
-    inside = {"name", "image", "env", "envFrom", "resources", "securityContext", "volumeMounts"}
+    inside = {"name", "image", "env", "envFrom", "readinessProbe", "resources", "securityContext", "volumeMounts"}
     for _, variant, service in services():
         placement = {"nodeSelector", "tolerations"} if variant and variant.gpu else set()
         assert set(pod(service)) <= always | placement
@@ -141,6 +141,13 @@ def test_its_sibling_without_gpu_does_not(on_gpu: dict[str, dict[str, object]]) 
     service = on_gpu["translate-torch"]
     assert not {"nodeSelector", "tolerations"} & set(pod(service))
     assert "nvidia.com/gpu" not in container(service)["resources"]["limits"]
+
+
+def test_a_pod_is_asked_often_whether_it_is_ready() -> None:
+    for _, _, service in services():
+        probe = container(service)["readinessProbe"]
+        assert "tcpSocket" in probe
+        assert "periodSeconds" not in probe  # with one, Knative would leave the asking to the kubelet, once a second
 
 
 def test_variants_are_told_apart_by_their_whole_names() -> None:

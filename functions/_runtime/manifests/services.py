@@ -1,7 +1,7 @@
 """One Knative Service for each function, or for each variant of one.
 
-https://knative.dev/docs/serving/reference/serving-api/. Probes are left out on purpose: Knative then probes the port by
-TCP, many times a second while a pod starts, and functions-framework opens it only when the function is loaded.
+https://knative.dev/docs/serving/reference/serving-api/. The probe has no period on purpose: Knative then asks many times
+a second while a pod starts, and functions-framework opens the port only when the function is loaded.
 """
 
 from functions._domain import cluster
@@ -96,6 +96,7 @@ def _container(function: Function, variant: Variant | None, name: str) -> Manife
         "image": image_of(function, variant),
         "env": [{"name": key, "value": value} for key, value in environment.items()],
         "envFrom": _settings(function),
+        "readinessProbe": {"tcpSocket": {"port": 0}, "successThreshold": 1},
         "resources": _resources(function, variant),
         "securityContext": SECURITY,
         "volumeMounts": mounts,
