@@ -51,6 +51,7 @@ class Customer:
     asked: str = ""
     attempt: int = 1
     key: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
     _answers: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -65,6 +66,7 @@ class Customer:
         headers = {
             "Authorization": f"Bearer {self.settings['POLYGLOT_TOKEN']}",
             "Idempotency-Key": key or self.key + path,
+            **self.headers,
         }
         data = None if body is None else json.dumps(body).encode()
         url = self.settings["POLYGLOT_URL"] + path
