@@ -75,6 +75,10 @@ test-contracts: setup ## Run the Solidity tests, fuzzing and invariants; compare
 bench: setup ## Compare with the raw tools, both sides in one run; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks
 
+.PHONY: bench-cluster
+bench-cluster: setup ## Measure the functions on a cluster, with the images of POLYGLOT_IMAGES or build/images.json; writes benchmarks/cluster.md
+	$(BIN)/python -m benchmarks.cluster
+
 .PHONY: generate
 generate: setup ## Make generated files again: manifests, ABI and bytecode, gas snapshot
 	$(BIN)/polyglot manifests

@@ -22,6 +22,10 @@ from benchmarks.sizes import FULL, QUICK
 
 GROUPS = ("upload", "verify", "memory", "cold", "gas", "carry")
 HERE = Path(__file__).parent
+ABOUT = (
+    "Written by `python -m benchmarks`; do not edit. What each row measures, and how: [README](README.md). "
+    "The load is that of the minute before the group began: much above 0, others used the machine too."
+)
 
 
 def main() -> int:
@@ -43,7 +47,7 @@ def main() -> int:
     if not arguments.quick:
         results = {group: results[group] for group in GROUPS if group in results}
         table.store(HERE / "results.json", results)
-        (HERE / "results.md").write_text(_document(results))
+        (HERE / "results.md").write_text(table.document(results, "python -m benchmarks", ABOUT))
     return 1 if not arguments.quick and any(row["met"] is False for row in rows) else 0
 
 
@@ -55,20 +59,6 @@ def _measured(group: str, quick: bool, scratch: Path | None) -> dict[str, Any]:
     seconds = round(time.perf_counter() - started)
     about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": machine.description(), "seconds": seconds}
     return table.group(rows, **about, load=round(load, 2))
-
-
-def _document(results: dict[str, dict[str, Any]]) -> str:
-    parts = [
-        "# Results\n\n"
-        "Written by `python -m benchmarks`; do not edit. What each row measures, and how: [README](README.md). "
-        "The load is that of the minute before the group began: much above 0, others used the machine too.\n"
-    ]
-    for group, found in results.items():
-        parts.append(
-            f"## {group}\n\n`python -m benchmarks {group}`, {found['date']}, {found['seconds']} s, "
-            f"load {found['load']}, on {found['machine']}\n\n{table.markdown(found['rows'])}\n"
-        )
-    return "\n".join(parts)
 
 
 if __name__ == "__main__":

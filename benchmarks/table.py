@@ -105,3 +105,14 @@ def store(path: Path, results: Mapping[str, Any]) -> None:
 def group(rows: Iterable[Row], **about: object) -> dict[str, Any]:
     """One row group as it is stored: the rows, when and where they were measured, how long it took."""
     return {**about, "rows": [asdict(row) for row in rows]}
+
+
+def document(results: Mapping[str, Mapping[str, Any]], program: str, about: str) -> str:
+    """All results as a page of Markdown: a table for each group, with when and on what ``program`` measured it."""
+    parts = [f"# Results\n\n{about}\n"]
+    for name, found in results.items():
+        parts.append(
+            f"## {name}\n\n`{program} {name}`, {found['date']}, {found['seconds']} s, "
+            f"load {found['load']}, on {found['machine']}\n\n{markdown(found['rows'])}\n"
+        )
+    return "\n".join(parts)
