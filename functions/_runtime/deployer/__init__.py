@@ -125,5 +125,5 @@ def _outcome(run: _Run, one: Applied) -> Outcome:
     seconds = round(waited.seconds, 1)
     if waited.state.ready:
         return Outcome(one.kind, one.name, one.change, "ready", seconds)
-    lines = why(run.cluster, one.name) if one.kind == "Service" else [waited.state.reason]
-    return Outcome(one.kind, one.name, one.change, "not ready", seconds, "\n".join(lines))
+    lines = why(run.cluster, one.name) if one.kind == "Service" else []
+    return Outcome(one.kind, one.name, one.change, "not ready", seconds, "\n".join(lines or [waited.state.reason]))

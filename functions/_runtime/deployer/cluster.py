@@ -11,7 +11,7 @@ another implementation of the same protocol.
 import json
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from functions._domain.errors import (
     PolyglotError,
@@ -73,7 +73,7 @@ class KubernetesCluster:
         self._client, self.namespace = client, namespace
 
     @classmethod
-    def connected(cls, namespace: str, context: str | None = None) -> "KubernetesCluster":
+    def connected(cls, namespace: str, context: str | None = None) -> Self:
         """Where the kubeconfig says, or the pod's own cluster where there is none.
 
         Raises:
@@ -182,7 +182,7 @@ class KubernetesCluster:
         return data
 
 
-CLUSTER_WIDE = frozenset({"Namespace"})
+CLUSTER_WIDE = frozenset({"Namespace", "Node"})
 
 
 class _Exists(RejectedConflict):

@@ -28,7 +28,7 @@ def missing(cluster: Cluster, functions: Sequence[Function]) -> list[str]:
 
 def _settings(cluster: Cluster, functions: Sequence[Function]) -> Iterator[str]:
     settings = cluster.get("v1", "ConfigMap", names.SETTINGS)
-    credentials = _secret(cluster, names.S3_SECRET)
+    credentials = secret(cluster, names.S3_SECRET)
     if settings is None:
         yield f"ConfigMap {names.SETTINGS} is not there: copy it from {EXAMPLE}"
     if credentials is None:
@@ -41,7 +41,7 @@ def _settings(cluster: Cluster, functions: Sequence[Function]) -> Iterator[str]:
 
 
 def _keys(cluster: Cluster, role: str) -> Iterator[str]:
-    contents = _secret(cluster, names.key_secret(role))
+    contents = secret(cluster, names.key_secret(role))
     if contents is None:
         make = f"polyglot key create {role} --secret {cluster.namespace} --out DIR"
         yield f"Secret {names.key_secret(role)} is not there: `{make}` makes it"
@@ -49,7 +49,8 @@ def _keys(cluster: Cluster, role: str) -> Iterator[str]:
         yield from key_problems(role, contents)
 
 
-def _secret(cluster: Cluster, name: str) -> Mapping[str, str] | None:
+def secret(cluster: Cluster, name: str) -> Mapping[str, str] | None:
+    """What a Secret holds, decoded; None where it is not there."""
     found = cluster.get("v1", "Secret", name)
     return None if found is None else {key: _decoded(value) for key, value in (found.get("data") or {}).items()}
 

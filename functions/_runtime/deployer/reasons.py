@@ -16,14 +16,12 @@ LINES = 5
 
 
 def why(cluster: Cluster, service: str) -> list[str]:
-    """What is known of why a Service is not ready, the most concrete first; each reason once."""
+    """What is known of why a Service is not ready, the most concrete first, each once; empty where nothing is."""
     found = cluster.get("serving.knative.dev/v1", "Service", service)
-    if found is None:
-        return ["it is not there"]
-    status = found.get("status") or {}
+    status = (found or {}).get("status") or {}
     revision = status.get("latestCreatedRevisionName", "")
     said = [*(_below(cluster, revision) if revision else ()), *_conditions(status)]
-    return list(dict.fromkeys(said)) or ["it does not say why"]
+    return list(dict.fromkeys(said))
 
 
 def _below(cluster: Cluster, revision: str) -> Iterator[str]:
