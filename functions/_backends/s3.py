@@ -90,6 +90,11 @@ class S3Storage:
     def _client(self) -> Any:
         return self._connect(self._endpoint)
 
+    @property
+    def client(self) -> Any:
+        """The botocore client, for questions about the store itself."""
+        return self._client
+
     @cached_property
     def _presigner(self) -> Any:
         return self._client if self._public_endpoint == self._endpoint else self._connect(self._public_endpoint)

@@ -31,9 +31,7 @@ SYSTEM, EVENTING = "kube-system", "knative-eventing"
 
 def accounts(functions: Sequence[Function]) -> list[Manifest]:
     """Service accounts, the executor's token, Roles and their bindings."""
-    changing = [function.name for function in functions if function.engine == "changes"]
-    talking = [function.name for function in functions if function.engine]
-    bound = {CHANGE: changing, READ: talking, REPORT: [cluster.RUN_EXECUTOR]}
+    bound = _bound(functions)
     return [
         *(account(function) for function in functions),
         *(_account(name, PART_OF, token=False) for name in (cluster.RUN_ACCOUNT, cluster.RUN_EXECUTOR)),
@@ -41,6 +39,29 @@ def accounts(functions: Sequence[Function]) -> list[Manifest]:
         *(_object("Role", name, rules=rules) for name, rules in RULES.items()),
         *(_binding(name, subjects) for name, subjects in bound.items() if subjects),
     ]
+
+
+def granted(functions: Sequence[Function]) -> Mapping[str, set[tuple[str, str, str]]]:
+    """What each account may: API group, resource, verb."""
+    found: dict[str, set[tuple[str, str, str]]] = {}
+    for role, names in _bound(functions).items():
+        rights = {
+            (group, resource, verb)
+            for rule in RULES[role]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+        for name in names:
+            found.setdefault(name, set()).update(rights)
+    return found
+
+
+def _bound(functions: Sequence[Function]) -> Mapping[str, Sequence[str]]:
+    """Whom each Role is given to."""
+    changing = [function.name for function in functions if function.engine == "changes"]
+    talking = [function.name for function in functions if function.engine]
+    return {CHANGE: changing, READ: talking, REPORT: [cluster.RUN_EXECUTOR]}
 
 
 def account(function: Function) -> Manifest:

@@ -1,0 +1,47 @@
+"""What a variant for GPU nodes needs of the cluster: two feature flags, a scale that may begin at zero, nodes."""
+
+from collections.abc import Iterator, Sequence
+
+from functions._cli.doctor.checks import Check, fine, judged, unknown
+from functions._cli.doctor.view import View
+from functions._runtime.manifests.services import GPU, GPU_NODE_LABEL
+from functions.declaration import FUNCTIONS, Function
+
+SERVING = "knative-serving"
+FLAGS = ("kubernetes.podspec-nodeselector", "kubernetes.podspec-tolerations")
+ALLOWED = ("enabled", "allowed")
+
+
+def looks(view: View, functions: Sequence[Function] = FUNCTIONS) -> Iterator[Check]:
+    """Look only where such a variant is declared."""
+    wanted = {one.filter["accelerator"] for function in functions for one in function.variants if one.gpu}
+    if not wanted:
+        return
+    yield _flags(view)
+    for accelerator in sorted(wanted):
+        yield _nodes(view, accelerator)
+
+
+def _flags(view: View) -> Check:
+    """https://knative.dev/docs/serving/configuration/feature-flags/; every release has them off."""
+    serving = view.beside(SERVING)
+    features = _data(serving, "config-features")
+    off = [f"{flag}: enabled (config-features)" for flag in FLAGS if features.get(flag, "").lower() not in ALLOWED]
+    if _data(serving, "config-autoscaler").get("allow-zero-initial-scale", "").lower() != "true":
+        off.append('allow-zero-initial-scale: "true" (config-autoscaler)')
+    remedy = f"set in namespace {SERVING}: {', '.join(off)}" if off else ""
+    return judged("flags for GPU variants", "a variant needs them, and they are off" if off else "on", remedy)
+
+
+def _data(view: View, name: str) -> dict[str, str]:
+    return dict((view.get("v1", "ConfigMap", name) or {}).get("data") or {})
+
+
+def _nodes(view: View, accelerator: str) -> Check:
+    label = f"{GPU_NODE_LABEL}={accelerator}"
+    nodes = view.everywhere("v1", "Node", label)
+    free = [one for one in nodes if int((one.get("status") or {}).get("allocatable", {}).get(GPU, "0")) > 0]
+    if free:
+        return fine("GPU nodes", f"{len(free)} with {label} and {GPU} to give")
+    found = f"no node has the label {label}" if not nodes else f"{len(nodes)} with {label}, none has {GPU} to give"
+    return unknown("GPU nodes", found, "trainings and translations that ask for a GPU wait until there is one")
