@@ -1,4 +1,4 @@
-"""One function as a container runs it: functions-framework and gunicorn in a process of their own."""
+"""One function as a container runs it: functions-framework behind gunicorn in a process of its own."""
 
 import json
 import os
@@ -8,12 +8,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import urllib3
 
-from functions._runtime import main
 from functions._runtime.local import loopback
 
 NOWHERE = "http://127.0.0.1:9"
@@ -41,9 +39,9 @@ class Served:
     def __init__(self, service: str, environment: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{environment['PORT']}"
         self.printed = ""
-        target = {"FUNCTION_TARGET": service, "FUNCTION_SOURCE": str(Path(main.__file__))}
+        target = {"FUNCTION_TARGET": service, "HOST": "127.0.0.1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "functions_framework"],
+            [sys.executable, "-P", "-m", "functions._runtime.serve"],
             env={"PATH": os.environ["PATH"], "HOME": environment["HOME"], **SETTINGS, **target, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

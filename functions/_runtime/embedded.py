@@ -101,7 +101,8 @@ class EmbeddedHooks:
         hidden = {"POLYGLOT_TOKEN"}
         values = {name: value for name, value in self._settings.items() if name not in hidden}
         # How a process logs and what it exports is its own affair; in one process, the platform's.
-        values |= {name: value for name, value in os.environ.items() if name.startswith(("OTEL_", "POLYGLOT_LOG_"))}
+        told = ("OTEL_", "POLYGLOT_LOG_FORMAT", "POLYGLOT_LOG_LEVEL")
+        values |= {name: value for name, value in os.environ.items() if name.startswith(told)}
         role = by_name(service).role
         values["POLYGLOT_KEYS"] = str(self._role_folder(role)) if role else "/nonexistent"
         return values

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import string
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -248,7 +249,7 @@ def test_a_text_line_goes_to_whom_the_process_logs_already() -> None:
 
 
 def test_a_function_in_a_container_says_json_only() -> None:
-    with serving("retrieve", POLYGLOT_LOG_FORMAT="json", POLYGLOT_LOG_LEVEL="DEBUG", GUNICORN_LOG_LEVEL="info") as here:
+    with serving("retrieve", POLYGLOT_LOG_FORMAT="json", POLYGLOT_LOG_LEVEL="DEBUG") as here:
         token = "a-token-that-nobody-else-may-see"
         status, problem = here.get("/v1/assets", Authorization=f"Bearer {token}", Traceparent=PARENT)
         assert status == 503
@@ -258,8 +259,37 @@ def test_a_function_in_a_container_says_json_only() -> None:
     assert (read["route"], read["severity"], read["outcome"]) == ("GET /v1/openapi.json", "DEBUG", "done")
     assert (failed["route"], failed["outcome"], failed["tenant"]) == ("GET /v1/assets", "unavailable", "acme")
     assert problem["trace_id"] == failed["trace_id"] == PARENT[3:35]
-    assert {"gunicorn.error"} <= {row["logger"] for row in found}
     assert token not in here.printed
+
+
+SPOKEN = """\
+import logging, threading, warnings
+from functions._runtime.telemetry import logs
+logs.configure({"POLYGLOT_LOG_FORMAT": "json"}, "ingest")
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+Logger(Config()).error("Worker was sent %s!", "SIGKILL")
+logging.getLogger("werkzeug").error("from the framework")
+logging.getLogger("botocore.auth").debug("Authorization of others")
+warnings.warn("old")
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise KeyError("at last")
+"""
+
+
+def test_servers_libraries_warnings_and_uncaught_errors_speak_json_too() -> None:
+    ended = subprocess.run([sys.executable, "-c", SPOKEN], capture_output=True, text=True, check=False)
+    found = [json.loads(row) for row in ended.stderr.splitlines()]
+    assert [(row["logger"], row["severity"]) for row in found] == [
+        ("gunicorn.error", "ERROR"), ("werkzeug", "ERROR"), ("py.warnings", "WARNING"),
+        ("polyglot.logs", "CRITICAL"), ("polyglot.logs", "CRITICAL"),
+    ]  # fmt: skip
+    assert [row["message"].splitlines()[0] for row in found if row["logger"] != "py.warnings"] == [
+        "Worker was sent SIGKILL!", "from the framework", "ZeroDivisionError: division by zero", "KeyError: 'at last'",
+    ]  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (1, "")
 
 
 def test_a_function_that_does_not_start_says_why_in_one_line() -> None:
