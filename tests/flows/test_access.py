@@ -29,10 +29,15 @@ def test_without_a_token_or_with_a_wrong_one_nothing_is_answered(site: Site, rou
 
 @pytest.mark.parametrize(
     "document",
-    [{}, [], {"schema": TOKEN_SCHEMA}, {"schema": "polyglot/token/v9", "subject": "x", "roles": ["operator"]}],
+    [{}, [], {"schema": TOKEN_SCHEMA}, {"schema": "polyglot/badge/v9", "subject": "x", "roles": ["operator"]}],
 )
 def test_a_token_whose_document_cannot_be_read_opens_nothing(site: Site, document: object) -> None:
     problem(site.http("GET", "/v1/assets", None, token=make_token(site, "x", document)), 401)
+
+
+def test_a_token_that_a_newer_platform_made_opens_nothing_yet(site: Site) -> None:
+    newer = {"schema": TOKEN_SCHEMA.replace("v1", "v9"), "subject": "x", "roles": ["operator"]}
+    problem(site.http("GET", "/v1/assets", None, token=make_token(site, "x", newer)), 503, "upgrade this one")
 
 
 def test_a_command_with_a_wrong_token_says_where_the_token_comes_from(site: Site) -> None:
