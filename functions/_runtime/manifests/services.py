@@ -1,7 +1,7 @@
 """One Knative Service for each function, or for each variant of one.
 
-https://knative.dev/docs/serving/reference/serving-api/. The probe has no period on purpose: Knative then asks many times
-a second while a pod starts, and functions-framework opens the port only when the function is loaded.
+https://knative.dev/docs/serving/reference/serving-api/. The probe has no period on purpose: Knative then asks many
+times a second while a pod starts, and functions-framework opens the port only when the function is loaded.
 """
 
 from functions._domain import cluster
