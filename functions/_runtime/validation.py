@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from functions._domain import cluster
+from functions._domain.errors import PolyglotError
 from functions._runtime.forms import LEDGER_KEY, STATEMENT_KEY, Form
 from functions._runtime.settings import S3_SECRET, SETTINGS, Setting
 from functions.declaration import Function
 
 
-class WrongSettings(RuntimeError):
+class WrongSettings(PolyglotError):
     """Settings with which a function cannot work; the message names each, what was found, and what was expected."""
 
 
