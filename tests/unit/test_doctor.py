@@ -226,6 +226,8 @@ def test_each_fault_is_named_with_what_to_do_and_no_other(view: FakeView, fault:
         ("Deployment", {"Argo Workflows"}),
         ("Node", {"GPU variants"}),
         ("knative-serving", {"GPU variants"}),
+        ("Broker", {"deployment"}),
+        ("Trigger", {"deployment"}),
     ],
 )
 def test_where_one_may_not_look_nothing_is_wrong_and_it_says_so(
@@ -235,6 +237,12 @@ def test_where_one_may_not_look_nothing_is_wrong_and_it_says_so(
     found = all_of(view)
     assert wrong(found) == {}
     assert all("not allowed to look" in found[name].found for name in unknown)
+
+
+def test_who_may_not_see_the_namespace_itself_may_see_what_is_in_it(view: FakeView) -> None:
+    view.forbidden = {"Namespace"}
+    first = next(iter(cluster.looks(ARGS, view, {})))
+    assert (first.name, first.ok) == ("settings", True)
 
 
 def test_a_setting_with_a_typing_error_is_guessed(view: FakeView) -> None:
