@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from functions._cli.doctor.checks import Check, fine, judged, wrong
+from functions._cli.doctor.checks import Check, fine, judged, listed, wrong
 from functions._cli.doctor.view import View
 from functions._domain import cluster as names
 from functions._runtime import manifests
@@ -36,7 +36,7 @@ def _kind(view: View, kind: str, wanted: Sequence[Manifest]) -> Iterator[Check]:
     if expected and not failing:
         yield fine(label, f"{len(expected)} ready")
     if missing:
-        yield wrong(label, f"not there: {', '.join(missing)}", f"polyglot deploy --namespace {view.namespace}")
+        yield wrong(label, f"not there: {listed(missing)}", f"polyglot deploy --namespace {view.namespace}")
     for name in (name for name in failing if name in there):
         reasons = why(view, name) if kind == "Service" else [failing[name]]
         yield wrong(f"{kind} {name}", "; ".join(reasons), "mend what it says, then `polyglot deploy` waits for it")
