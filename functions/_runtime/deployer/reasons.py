@@ -20,8 +20,16 @@ def why(cluster: Cluster, service: str) -> list[str]:
     found = cluster.get("serving.knative.dev/v1", "Service", service)
     status = (found or {}).get("status") or {}
     revision = status.get("latestCreatedRevisionName", "")
-    said = [*(_below(cluster, revision) if revision else ()), *_conditions(status)]
-    return list(dict.fromkeys(said))
+    said: list[str] = []
+    for line in (*(_below(cluster, revision) if revision else ()), *_conditions(status)):
+        # Who stands higher repeats what was said below, with a few words before it.
+        if not any(_message(earlier) in line for earlier in said):
+            said.append(line)
+    return said
+
+
+def _message(line: str) -> str:
+    return line.partition(": ")[2] or line
 
 
 def _below(cluster: Cluster, revision: str) -> Iterator[str]:
@@ -70,8 +78,8 @@ def _denied(found: Manifest, kind: str, denied: str) -> Iterator[str]:
 
 
 def _conditions(status: Manifest) -> Iterator[str]:
-    for condition in status.get("conditions", ()):
-        unsettled = condition["status"] == "False" or (condition["status"] == "Unknown" and condition.get("reason"))
-        # Information only: an idle revision is inactive and well.
-        if unsettled and condition.get("severity") != "Info":
-            yield told(condition)
+    for wanted in ("False", "Unknown"):
+        for condition in status.get("conditions", ()):
+            # Information only: an idle revision is inactive and well.
+            if condition["status"] == wanted and condition.get("message") and condition.get("severity") != "Info":
+                yield told(condition)

@@ -20,6 +20,10 @@ PATIENCE = 30.0
 TELL = 15.0
 """Seconds between two lines about what is waited for."""
 
+NO_ROOM = "nodes are available"
+"""What the scheduler says of a pod that no node has room for: "0/1 nodes are available: 1 Insufficient cpu". That is no
+final no: others' pods end."""
+
 Key = tuple[str, str]
 Say = Callable[[str], None]
 
@@ -29,7 +33,7 @@ class State:
     """What an object says of itself.
 
     Attributes:
-        ready: None where it does not know yet, or speaks of an earlier generation.
+        ready: None where it does not know yet, speaks of an earlier generation, or waits for room on a node.
         reason: why it is not ready.
     """
 
@@ -55,6 +59,8 @@ def state(found: Manifest | None) -> State:
     for condition in status.get("conditions", ()):
         if condition["type"] == "Ready":
             says = {"True": True, "False": False}.get(condition["status"])
+            if says is False and NO_ROOM in told(condition):
+                says = None
             return State(says, "" if says else told(condition))
     return State(None, "it has no condition Ready yet")
 
