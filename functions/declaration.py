@@ -74,7 +74,7 @@ class Function:
         concurrency: requests at once in one instance.
         max_scale: instances at once of each Service.
         timeout: seconds for one request, its cold start included.
-        cpu: the most it uses; a tenth of it is reserved.
+        cpu: the most it uses; a twentieth of it is reserved.
         memory: what it uses at most, all of it reserved.
         scratch: the most it has below ``/tmp`` at once, in all its requests.
         engine: what it may do with runs on the engine; only such a function can talk to Kubernetes.

@@ -10,7 +10,7 @@ from functions._runtime.manifests.images import image_of
 from functions.declaration import Function, Variant
 
 CLUSTER_LOCAL = {"networking.knative.dev/visibility": "cluster-local"}
-RESERVED_CPU = 10
+RESERVED_CPU = 20
 """A function's reserved CPU is this part of its limit: many functions at zero share few cores."""
 
 GPU = "nvidia.com/gpu"
