@@ -37,12 +37,12 @@ def client(cluster: Edge, credentials: tuple[str, str] | None = None) -> Any:
 
 def bucket_with_user(cluster: Edge, user: str, bucket: str) -> tuple[str, str]:
     """Make a bucket and its owner; returns the owner's credentials, new ones where there was such a user already."""
-    secret = secrets.token_urlsafe(24)
+    secret, s3 = secrets.token_urlsafe(24), client(cluster)
     remove_user(cluster, user)
     account = f"<Account><Access>{user}</Access><Secret>{secret}</Secret><Role>user</Role></Account>"
     _ask(cluster, "/create-user", account)
-    with suppress(client(cluster).exceptions.BucketAlreadyOwnedByYou, client(cluster).exceptions.BucketAlreadyExists):
-        client(cluster).create_bucket(Bucket=bucket)
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
+        s3.create_bucket(Bucket=bucket)
     _ask(cluster, "/change-bucket-owner?" + urlencode({"bucket": bucket, "owner": user}))
     return user, secret
 

@@ -9,6 +9,7 @@
 >>> tenant.ok("dataset", "register", "digits", "--wait")  # doctest: +SKIP
 """
 
+import base64
 import json
 import os
 import subprocess
@@ -117,7 +118,8 @@ def created(cluster: Edge, namespace: str, folder: Path, images: Path | None = N
         folder: where its admin key stays.
         images: what ``make images`` has written (default: ``POLYGLOT_IMAGES``, or build/images.json).
     """
-    bucket, credentials = f"{namespace}-models", accounts.bucket_with_user(cluster, namespace, f"{namespace}-models")
+    bucket = f"{namespace}-models"
+    credentials = _credentials(cluster, namespace) or accounts.bucket_with_user(cluster, namespace, bucket)
     environment = {"KUBECONFIG": cluster.settings["KUBECONFIG"], "POLYGLOT_RPC_URL": cluster.rpc_url}
     ledger = json.loads(_command("ledger", "init", "--keys", str(folder), "--json", **environment))
     tenant = Tenant(
@@ -134,6 +136,15 @@ def created(cluster: Edge, namespace: str, folder: Path, images: Path | None = N
     deployed = json.loads(tenant.ok("deploy", "--namespace", namespace, "--images", str(path), "--json"))
     url = _url(tenant)
     return Tenant(**{**vars(tenant), "token": token, "url": url, "deployed": deployed})
+
+
+def _credentials(cluster: Edge, namespace: str) -> tuple[str, str] | None:
+    """Those of an earlier call: a tenant is made once."""
+    secret = connected(cluster.settings["KUBECONFIG"], namespace).get("v1", "Secret", names.S3_SECRET)
+    if secret is None:
+        return None
+    access, key = (base64.b64decode(secret["data"][name]).decode() for name in names.S3_SECRET_KEYS)
+    return access, key
 
 
 def _prepare(cluster: Edge, tenant: Tenant) -> None:
