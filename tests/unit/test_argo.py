@@ -141,6 +141,8 @@ def test_the_training_container_holds_no_credentials_and_may_write_its_results_o
     writable = {one["mountPath"] for one in training["volumeMounts"] if not one.get("readOnly")}
     assert writable == {"/opt/ml/model", "/opt/ml/output", "/tmp"}
     assert document["spec"]["automountServiceAccountToken"] is False
+    named = {one["name"] for one in document["spec"]["volumes"]}
+    assert {one["name"] for one in containers(document)[STAGE]["volumeMounts"]} == named  # or Argo leaves them out
     assert document["spec"]["executor"]["serviceAccountName"] == cluster.RUN_EXECUTOR
 
 

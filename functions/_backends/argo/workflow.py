@@ -95,7 +95,8 @@ def _training(run: Run, place: Place) -> "models.Template":
         name=STAGE,
         command=_command(STAGE),
         env=_env(document),
-        volume_mounts=[_mount("input", LAYOUT.data.parent)],
+        # Argo adds to the pod what init containers mount, but not what single containers of a set do: hence all.
+        volume_mounts=[_mount("input", LAYOUT.data.parent), *_results()],
         # It runs alone, so all that the training reserves is there for it; and it sees the same GPU.
         resources=_resources({"cpu": str(run.cpu), "memory": "512Mi"}, run.gpu),
         **ours,
@@ -145,9 +146,7 @@ def _trainer(run: Run) -> "models.ContainerNode":
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=[
             _mount("input", LAYOUT.data.parent, True),
-            _mount("model", LAYOUT.model),
-            _mount("output", LAYOUT.output),
-            _mount("scratch", Path("/tmp")),  # noqa: S108
+            *_results(),
         ],
     )
 
@@ -208,6 +207,12 @@ def _mount(name: str, path: Path, read_only: bool = False) -> "models.VolumeMoun
     from hera.workflows import models
 
     return models.VolumeMount(name=name, mount_path=str(path), read_only=read_only or None)
+
+
+def _results() -> list["models.VolumeMount"]:
+    """What a training may write to."""
+    places = {"model": LAYOUT.model, "output": LAYOUT.output, "scratch": Path("/tmp")}  # noqa: S108
+    return [_mount(name, path) for name, path in places.items()]
 
 
 def _security() -> "models.SecurityContext":
