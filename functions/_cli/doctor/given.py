@@ -77,10 +77,8 @@ def _settings(found: Given, functions: Iterable[Function]) -> Iterator[Check]:
     if found.settings and found.credentials is not None:
         values = {**found.values, "POLYGLOT_KEYS": names.KEYS_FOLDER}
         said = list(dict.fromkeys(text for function in functions for text in problems(values, function)))
-        count = len(found.settings)
-        yield judged(
-            "settings", "; ".join(said) or f"{count}, all of the right form", (said and "docs/settings.md") or ""
-        )
+        remedy = "docs/settings.md says what each is" if said else ""
+        yield judged("settings", "; ".join(said) or f"{len(found.settings)}, all of the right form", remedy)
 
 
 def _names(settings: Contents, broker_url: str) -> Iterator[Check]:
