@@ -1,6 +1,7 @@
 """What `polyglot deploy` does to a namespace: order, images, pruning, waiting, and what it says when it fails."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from functions._runtime import deployer, manifests
 from functions._runtime.deployer import Deployment, NotPrepared, Options, addresses
 from functions._runtime.deployer.applying import OURS, PRUNED, apply, with_images
 from functions._runtime.deployer.cluster import RejectedChange, path, refused
+from functions._runtime.deployer.reasons import why
 from functions._runtime.deployer.waiting import State, state
 from functions._runtime.manifests.building import write
 from functions._runtime.manifests.images import containerfiles
@@ -31,6 +33,7 @@ REFERENCES = {
     f"polyglot-{one}": f"registry.example.org/polyglot-{one}@sha256:{64 * '0'}" for one in containerfiles(FUNCTIONS)
 }
 QUICK = Options(timeout=5, pause=0.001, patience=0.02)
+RECORDED = Path(__file__).with_name("recorded")
 KINDS = ("Service", "Broker", "Trigger", "PingSource")
 
 
@@ -378,3 +381,54 @@ def test_no_cluster_to_talk_to_is_3(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert main(["deploy", "--namespace", "acme"]) == 3
     assert "set KUBECONFIG" in capsys.readouterr().err
+
+
+# --- why something is not ready, from what a cluster has answered (tests/unit/recorded)
+
+
+def _recorded(case: str) -> FakeCluster:
+    found = json.loads((RECORDED / f"{case}.json").read_text())
+    pods = [one["metadata"]["name"] for one in found if one["kind"] == "Pod"]
+    logs = {(pod, previous): "first\nno ledger here\n" for pod in pods for previous in (True, False)}
+    return FakeCluster(logs=logs).add(found)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ("image", r"ImagePullBackOff dev\.local/polyglot-ledger:nowhere: Back-off pulling image .*"),
+        ("crash", r"user-container ended with 3 \(Error\): first \| no ledger here"),
+        ("secret", r'FailedMount: MountVolume\.SetUp failed for volume "keys" : secret "not-there" not found'),
+        ("settings", r'CreateContainerConfigError dev\.local/python:3\.11: configmap "not-there" not found'),
+        ("room", r"Unschedulable: 0/1 nodes are available: 1 Insufficient cpu.*"),
+        ("quota", r'FailedCreate: pods "quota-.*" is forbidden: exceeded quota: full, requested: pods=1.*'),
+    ],
+)
+def test_a_service_that_is_not_ready_is_explained_by_the_lowest_that_knows(case: str, expected: str) -> None:
+    (line,) = why(_recorded(case), case)
+    assert re.fullmatch(expected, line), line
+
+
+@pytest.mark.parametrize(("case", "says"), [("crash", False), ("quota", False), ("room", None)])
+def test_a_full_node_is_no_final_no(case: str, says: bool | None) -> None:
+    assert state(_recorded(case).get("serving.knative.dev/v1", "Service", case)).ready is says
+
+
+def test_without_pods_the_revision_says_why_and_without_a_revision_the_service() -> None:
+    cluster = _recorded("crash")
+    for kind in ("Pod", "ReplicaSet"):
+        cluster.objects = {key: one for key, one in cluster.objects.items() if key[0] != kind}
+    assert why(cluster, "crash")[0].startswith("ExitCode3: Container failed with: first")
+    cluster.objects = {key: one for key, one in cluster.objects.items() if key[0] == "Service"}
+    assert why(cluster, "crash")[0].startswith('RevisionFailed: Revision "crash-00001" failed with message')
+    assert why(FakeCluster(), "crash") == []
+
+
+def test_the_explanation_reaches_who_deploys() -> None:
+    cluster = willing(Service__verify=not_ready("RevisionFailed", "no", "crash-00001"))
+    cluster.logs = _recorded("crash").logs
+    cluster.objects |= {key: one for key, one in _recorded("crash").objects.items() if key[0] != "Service"}
+    done, _ = deployed(cluster)
+    assert [(one.name, one.reason) for one in done.failures] == [
+        ("verify", "user-container ended with 3 (Error): first | no ledger here")
+    ]

@@ -16,28 +16,31 @@ LINES = 5
 
 
 def why(cluster: Cluster, service: str) -> list[str]:
-    """What is known of why a Service is not ready, the most concrete first, each once; empty where nothing is."""
+    """Why a Service is not ready, each reason once; empty where nothing says.
+
+    The lowest that says anything is asked alone: who stands higher repeats it in vaguer words.
+    """
     found = cluster.get("serving.knative.dev/v1", "Service", service)
     status = (found or {}).get("status") or {}
     revision = status.get("latestCreatedRevisionName", "")
-    said: list[str] = []
-    for line in (*(_below(cluster, revision) if revision else ()), *_conditions(status)):
-        # Who stands higher repeats what was said below, with a few words before it.
-        if not any(_message(earlier) in line for earlier in said):
-            said.append(line)
-    return said
+    looks = (_pods, _replicas, _revision) if revision else ()
+    for said in (*(look(cluster, revision) for look in looks), _conditions(status)):
+        if lines := list(dict.fromkeys(said)):
+            return lines
+    return []
 
 
-def _message(line: str) -> str:
-    return line.partition(": ")[2] or line
+def _pods(cluster: Cluster, revision: str) -> Iterator[str]:
+    for pod in cluster.select("v1", "Pod", f"{REVISION_LABEL}={revision}"):
+        yield from [*_pod(cluster, pod)] or _warnings(cluster, pod["metadata"]["name"])
 
 
-def _below(cluster: Cluster, revision: str) -> Iterator[str]:
-    label = f"{REVISION_LABEL}={revision}"
-    for pod in cluster.select("v1", "Pod", label):
-        yield from _pod(cluster, pod)
-    for owner in cluster.select("apps/v1", "ReplicaSet", label):
+def _replicas(cluster: Cluster, revision: str) -> Iterator[str]:
+    for owner in cluster.select("apps/v1", "ReplicaSet", f"{REVISION_LABEL}={revision}"):
         yield from _denied(owner, "ReplicaFailure", "True")
+
+
+def _revision(cluster: Cluster, revision: str) -> Iterator[str]:
     found = cluster.get("serving.knative.dev/v1", "Revision", revision)
     yield from _conditions((found or {}).get("status") or {})
 
@@ -47,8 +50,6 @@ def _pod(cluster: Cluster, pod: Manifest) -> Iterator[str]:
     yield from _denied(pod, "PodScheduled", "False")
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
         yield from _container(cluster, pod["metadata"]["name"], container)
-    if status.get("phase") == "Pending":
-        yield from _warnings(cluster, pod["metadata"]["name"])
 
 
 def _container(cluster: Cluster, pod: str, container: Manifest) -> Iterator[str]:

@@ -59,7 +59,7 @@ def state(found: Manifest | None) -> State:
     for condition in status.get("conditions", ()):
         if condition["type"] == "Ready":
             says = {"True": True, "False": False}.get(condition["status"])
-            if says is False and NO_ROOM in told(condition):
+            if says is False and any(NO_ROOM in told(one) for one in status["conditions"]):
                 says = None
             return State(says, "" if says else told(condition))
     return State(None, "it has no condition Ready yet")
