@@ -16,7 +16,7 @@ from tests.cluster.tenants import IMAGES, ROOT, Tenant
 HERE = Path(__file__).parent
 TRAINING = "POLYGLOT_TRAINING_IMAGES"
 KEEP = "POLYGLOT_KEEP"
-"""Set, the session's namespace is left for looking at."""
+"""A namespace for this session that is left for looking at, and used again by the next one."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,9 +49,11 @@ def images() -> Path:
 @pytest.fixture(scope="session")
 def tenant(cluster: Edge, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
     """A tenant of its own for this session, with everything deployed."""
-    made = tenants.created(cluster, f"test-{secrets.token_hex(3)}", tmp_path_factory.mktemp("admin"), images)
+    kept = os.environ.get(KEEP)
+    folder = ROOT / "build" / "cluster" / kept if kept else tmp_path_factory.mktemp("admin")
+    made = tenants.created(cluster, kept or f"test-{secrets.token_hex(3)}", folder, images)
     yield made
-    if not os.environ.get(KEEP):
+    if not kept:
         tenants.removed(cluster, made)
 
 

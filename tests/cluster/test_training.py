@@ -47,7 +47,7 @@ def test_a_training_that_fails_says_why_and_makes_no_model(
     assert found["trained_model"] is None
     trained = trained_model_id(UUID(model), 1)
     assert list(tenant.storage.list(f"assets/{trained}/files/")) == []
-    assert Workflow(tenant, model).spec["ttlStrategy"]["secondsAfterCompletion"] > 0
+    assert eventually(lambda: "ttlStrategy" in Workflow(tenant, model).spec, seconds=30)
 
 
 class Workflow:
@@ -67,7 +67,7 @@ def test_an_image_that_nobody_has_ends_in_a_reason(tenant: Tenant, dataset: str)
     reconcile(tenant)
     found = wait_for(tenant, model, ["failed"], seconds=60)
     assert "nobody-has-this" in found["reason"]
-    assert Workflow(tenant, model).spec["shutdown"] == "Stop"
+    assert eventually(lambda: Workflow(tenant, model).spec.get("shutdown") == "Stop", seconds=30)
 
 
 def test_a_running_training_shows_its_log_and_can_be_stopped(tenant: Tenant, dataset: str, script_image: str) -> None:
