@@ -160,6 +160,7 @@ def _prepare(cluster: Edge, tenant: Tenant) -> None:
         "POLYGLOT_LEDGER": tenant.ledger,
         "POLYGLOT_EVIDENCE_LOG": tenant.evidence_log,
         "POLYGLOT_ENGINE": "argo",
+        "POLYGLOT_LOG_FORMAT": "json",
         **{
             name: cluster.inside(name, namespace)
             for name in ("POLYGLOT_S3_URL", "POLYGLOT_RPC_URL", "POLYGLOT_BROKER_URL")
