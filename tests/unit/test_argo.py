@@ -159,7 +159,7 @@ def test_resources_deadline_and_arguments_are_those_of_the_registration() -> Non
     training = containers(document)[TRAIN]
     assert (training["command"], training["args"]) == (["python"], ["x.py", "--epochs", "2"])
     wanted = {"cpu": "2", "memory": str(1 << 30), "nvidia.com/gpu": "1"}
-    assert training["resources"] == {"requests": wanted, "limits": wanted}
+    assert training["resources"] == {"requests": {**wanted, "cpu": "500m"}, "limits": wanted}
     assert template["activeDeadlineSeconds"] == 60
     assert template["nodeSelector"] == {"accelerator": "nvidia"}
     assert template["retryStrategy"]["limit"] == RETRIES

@@ -30,9 +30,12 @@ _INFRASTRUCTURE = (
 
 USER = 65532
 GPU = "nvidia.com/gpu"
-_RESERVED = {"cpu": "100m", "memory": "512Mi"}
-_MOST = {"cpu": "1", "memory": "512Mi"}
-"""What each of our containers reserves, and may use."""
+_OURS = {"cpu": "1", "memory": "512Mi"}
+"""What each of our containers may use."""
+
+SHARE = 4
+"""A container reserves this part of its CPU, which idle neighbours lend, and all of its memory, which nobody can lend:
+a small node then runs more than one training at once."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def _training(run: Run, place: Place) -> "models.Template":
         env=_env(document),
         dependencies=[TRAIN],
         volume_mounts=[_mount("model", LAYOUT.model, True), _mount("output", LAYOUT.output, True)],
-        resources=_resources(_MOST, reserved=_RESERVED),
+        resources=_resources(_OURS),
         **ours,
     )
     return models.Template(
@@ -179,7 +182,7 @@ def _announcement(run: Run, place: Place) -> "models.Template":
             command=_command(ANNOUNCE),
             env=[*_env({**document, **trace}), *told],
             security_context=_security(),
-            resources=_resources(_MOST, reserved=_RESERVED),
+            resources=_resources(_OURS),
         ),
     )
 
@@ -225,15 +228,14 @@ def _security() -> "models.SecurityContext":
     )
 
 
-def _resources(
-    amounts: Mapping[str, str], gpu: int = 0, reserved: Mapping[str, str] | None = None
-) -> "models.ResourceRequirements":
-    """Limits, and requests that equal them unless given: a training gets what it asked for, and no more."""
+def _resources(amounts: Mapping[str, str], gpu: int = 0) -> "models.ResourceRequirements":
+    """Limits are what was asked for; what is reserved of them, ``SHARE`` says."""
     from hera.workflows import models
 
-    named = {**amounts, **({GPU: str(gpu)} if gpu else {})}
-    limits = {name: models.Quantity(root=amount) for name, amount in named.items()}
-    requests = {name: models.Quantity(root=amount) for name, amount in (reserved or named).items()}
+    most = {**amounts, **({GPU: str(gpu)} if gpu else {})}
+    reserved = {**most, "cpu": f"{1000 * int(amounts['cpu']) // SHARE}m"}
+    limits = {name: models.Quantity(root=amount) for name, amount in most.items()}
+    requests = {name: models.Quantity(root=amount) for name, amount in reserved.items()}
     return models.ResourceRequirements(requests=requests, limits=limits)
 
 
