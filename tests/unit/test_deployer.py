@@ -39,7 +39,7 @@ KINDS = ("Service", "Broker", "Trigger", "PingSource")
 
 def willing(**controllers: Any) -> FakeCluster:
     """A prepared namespace whose controllers find everything well, but for those named."""
-    named = {name.replace("__", "/").replace("_", "-"): one for name, one in controllers.items()}
+    named = {name.replace("__", "/").replace("_", "-"): one for name, one in controllers.items()}  # Kind__its_name
     return FakeCluster(controllers={**dict.fromkeys(KINDS, ready), **named}).add(prepared())
 
 
@@ -412,6 +412,23 @@ def test_a_service_that_is_not_ready_is_explained_by_the_lowest_that_knows(case:
 @pytest.mark.parametrize(("case", "says"), [("crash", False), ("quota", False), ("room", None)])
 def test_a_full_node_is_no_final_no(case: str, says: bool | None) -> None:
     assert state(_recorded(case).get("serving.knative.dev/v1", "Service", case)).ready is says
+
+
+def test_a_pod_that_cannot_run_ends_the_waiting_long_before_knative_says_no() -> None:
+    recorded = _recorded("image")
+    waiting = recorded.objects["Service", "image"]
+    assert state(waiting).ready is None
+    cluster = willing(
+        Service__verify=lambda found, asked: {
+            **waiting["status"],
+            "observedGeneration": found["metadata"]["generation"],
+        },
+        Trigger__verify_verification_requested_integrity=lambda found, asked: {},
+    )
+    cluster.objects |= {key: one for key, one in recorded.objects.items() if key[0] != "Service"}
+    done, _ = deployed(cluster, Options(timeout=60, pause=0.001, patience=0.05))
+    assert {one.name for one in done.failures} == {"verify", "verify-verification-requested-integrity"}
+    assert max(one.seconds for one in done.failures) < 10
 
 
 def test_without_pods_the_revision_says_why_and_without_a_revision_the_service() -> None:

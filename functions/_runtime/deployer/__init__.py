@@ -43,7 +43,7 @@ class Options:
     timeout: float = 300
     wait: bool = True
     dry_run: bool = False
-    pause: float = 0.5
+    pause: float = 1.0
     patience: float = PATIENCE
 
 

@@ -7,12 +7,17 @@ the ReplicaSet only (https://github.com/knative/serving/issues/4416).
 from collections.abc import Iterator
 
 from functions._runtime.deployer.cluster import Cluster
-from functions._runtime.deployer.waiting import told
 from functions._runtime.manifests.files import Manifest
 
 REVISION_LABEL = "serving.knative.dev/revision"
 LINES = 5
 """How much of an ended container's log is shown."""
+
+STUCK = frozenset({
+    "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ErrImagePull",
+    "ImagePullBackOff", "InvalidImageName",
+})  # fmt: skip
+"""What the kubelet says of a container that will not run without something being mended."""
 
 
 def why(cluster: Cluster, service: str) -> list[str]:
@@ -28,6 +33,17 @@ def why(cluster: Cluster, service: str) -> list[str]:
         if lines := list(dict.fromkeys(said)):
             return lines
     return []
+
+
+def is_stuck(cluster: Cluster, found: Manifest) -> bool:
+    """Whether a pod of a Service's latest revision cannot run.
+
+    Knative itself waits for such a revision until its progress deadline, ten minutes, before it says no.
+    """
+    revision = (found.get("status") or {}).get("latestCreatedRevisionName", "")
+    pods = cluster.select("v1", "Pod", f"{REVISION_LABEL}={revision}") if revision else []
+    containers = (one for pod in pods for one in (pod.get("status") or {}).get("containerStatuses", ()))
+    return any((one.get("state", {}).get("waiting") or {}).get("reason") in STUCK for one in containers)
 
 
 def _pods(cluster: Cluster, revision: str) -> Iterator[str]:
@@ -84,3 +100,9 @@ def _conditions(status: Manifest) -> Iterator[str]:
             # Information only: an idle revision is inactive and well.
             if condition["status"] == wanted and condition.get("message") and condition.get("severity") != "Info":
                 yield told(condition)
+
+
+def told(condition: Manifest) -> str:
+    """A condition's reason and message in one line."""
+    parts = [str(condition.get(name) or "").strip() for name in ("reason", "message")]
+    return " ".join(": ".join(part for part in parts if part).split()) or f"{condition['type']} is not known yet"

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from functions._runtime.deployer.applying import OURS
 from functions._runtime.deployer.cluster import Cluster
+from functions._runtime.deployer.reasons import is_stuck, told
 from functions._runtime.manifests.files import Manifest
 
 WITH_CONDITIONS = ("Service", "Broker", "Trigger", "PingSource")
 """The kinds that say whether they are ready."""
 
 PATIENCE = 30.0
-"""Seconds that everything which is not ready must have said "no" without a break, before waiting is given up."""
+"""Seconds that every Service which is not ready must have said "no" without a break, before waiting is given up."""
 
 TELL = 15.0
 """Seconds between two lines about what is waited for."""
@@ -65,12 +66,6 @@ def state(found: Manifest | None) -> State:
     return State(None, "it has no condition Ready yet")
 
 
-def told(condition: Manifest) -> str:
-    """A condition's reason and message in one line."""
-    parts = [str(condition.get(name) or "").strip() for name in ("reason", "message")]
-    return " ".join(": ".join(part for part in parts if part).split()) or f"{condition['type']} is not known yet"
-
-
 class Waiter:
     """Waits for objects.
 
@@ -80,19 +75,21 @@ class Waiter:
         patience: see ``PATIENCE``.
     """
 
-    def __init__(self, cluster: Cluster, say: Say, pause: float = 0.5, patience: float = PATIENCE) -> None:
+    def __init__(self, cluster: Cluster, say: Say, pause: float = 1.0, patience: float = PATIENCE) -> None:
         self._cluster, self._say, self._pause, self._patience = cluster, say, pause, patience
         self._waited: dict[Key, Waited] = {}
 
     def wait(self, manifests: Sequence[Manifest], timeout: float) -> dict[Key, Waited]:
-        """Wait until all are ready, until the rest has said "no" for long enough, or for ``timeout`` seconds."""
+        """Wait until all are ready, until the others have said "no" for long enough, or for ``timeout`` seconds."""
         wanted = {_key(one): one["apiVersion"] for one in manifests if one["kind"] in WITH_CONDITIONS}
         start = failing_since = told_at = time.monotonic()
         while True:
             self._look(wanted, start)
             left = {key: self._waited[key] for key in wanted if not self._waited[key].state.ready}
             now = time.monotonic()
-            if any(waited.state.ready is None for waited in left.values()):
+            # What is no Service may well wait for one.
+            deciding = [waited for (kind, _), waited in left.items() if kind == "Service"] or [*left.values()]
+            if any(waited.state.ready is None for waited in deciding):
                 failing_since = now
             if not left or now - start > timeout or now - failing_since > self._patience:
                 return self._waited
@@ -109,13 +106,19 @@ class Waiter:
         }
         seconds = time.monotonic() - start
         for key in wanted:
-            before, now = self._waited.get(key), state(there.get(key))
+            before, now = self._waited.get(key), self._state(there.get(key))
             if before and before.state.ready and now.ready:
                 continue
             self._waited[key] = Waited(now, seconds)
             if now.ready:
                 kind, name = key
                 self._say(f"{name if kind == 'Service' else f'{kind} {name}'} … ready ({seconds:.1f} s)")
+
+    def _state(self, found: Manifest | None) -> State:
+        said = state(found)
+        if found and found["kind"] == "Service" and said.ready is None and is_stuck(self._cluster, found):
+            return State(False, said.reason)
+        return said
 
 
 def _key(manifest: Manifest) -> Key:
