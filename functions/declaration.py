@@ -195,7 +195,6 @@ FUNCTIONS: tuple[Function, ...] = (
             "contract.deployed",
         ),
         concurrency=32,
-        timeout=60,
         memory="256Mi",
     ),
     Function(
@@ -305,7 +304,6 @@ FUNCTIONS: tuple[Function, ...] = (
         extra="argo",
         engine="reads",
         concurrency=32,
-        timeout=60,
         memory="256Mi",
     ),
     Function(
@@ -356,7 +354,6 @@ FUNCTIONS: tuple[Function, ...] = (
         extra=None,
         notices="functions.forward.handler:notice",
         concurrency=32,
-        timeout=60,
         memory="256Mi",
         scope="cluster",
     ),
