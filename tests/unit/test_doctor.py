@@ -92,7 +92,7 @@ def flags(
 FAULTS: dict[str, tuple[Callable[[FakeView], object], str, str, str]] = {
     "a Service is gone": (
         drop("Service", "deploy"),
-        "functions",
+        "Services",
         "not there: deploy",
         "polyglot deploy --namespace acme",
     ),
@@ -278,8 +278,8 @@ def test_gpus_and_flags_are_looked_at_only_where_a_variant_needs_them(view: Fake
 def test_every_object_with_a_condition_is_looked_at(view: FakeView) -> None:
     counts = {one.name: one.found for one in deployment.looks(view)}
     services = [name for function in FUNCTIONS if function.scope == "tenant" for name in function.services]
-    assert counts["functions"] == f"{len(services)} ready"
-    assert set(counts) == {"functions", "Triggers", "the timer", "Broker"}
+    assert counts["Services"] == f"{len(services)} ready"
+    assert set(counts) == {"Services", "Triggers", "the timer", "Broker"}
 
 
 def test_a_rights_review_asks_for_each_account_of_ours(view: FakeView) -> None:

@@ -32,7 +32,7 @@ def _kind(view: View, kind: str, wanted: Sequence[Manifest]) -> Iterator[Check]:
     states = {name: state(there.get(name)) for name in expected}
     failing = {name: found.reason for name, found in states.items() if not found.ready}
     missing = [name for name in failing if name not in there]
-    label = {"Service": "functions", "Trigger": "Triggers", "PingSource": "the timer"}[kind]
+    label = {"Service": "Services", "Trigger": "Triggers", "PingSource": "the timer"}[kind]
     if expected and not failing:
         yield fine(label, f"{len(expected)} ready")
     if missing:
