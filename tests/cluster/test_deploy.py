@@ -1,14 +1,19 @@
 """`polyglot deploy` on a real cluster: a tenant that works, and what is said of deployments that do not."""
 
 import json
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions._runtime import manifests
+from tests.cluster import accounts
 from tests.cluster.edge import Edge
-from tests.cluster.tenants import Tenant, connected
+from tests.cluster.tenants import ROOT, Tenant, connected
 
 WAITED = {"Service", "Broker", "Trigger", "PingSource"}
 
@@ -82,6 +87,29 @@ def test_an_image_that_is_not_there_is_named_and_the_version_before_goes_on(tena
     assert not [one for one in _deploy(tenant, images)[0] if one["state"] == "not ready"]
 
 
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on the PATH")
+def test_the_same_files_are_taken_by_kubectl_with_an_overlay(tenant: Tenant, images: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "knative", tmp_path / "knative")
+    references = {name: one.partition("@") for name, one in json.loads(images.read_text()).items()}
+    pinned = [
+        {"name": name, "newName": repository.partition(":")[0], **({"digest": digest} if at else {"newTag": "0.1.0"})}
+        for name, (repository, at, digest) in references.items()
+    ]
+    overlay = {"namespace": tenant.namespace, "resources": ["../knative"], "images": pinned}
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(json.dumps(overlay))
+    command = ["kubectl", "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-o", "name"]
+    ended = subprocess.run(
+        [*command, "-k", str(tmp_path / "overlay")],
+        env={**os.environ, "KUBECONFIG": tenant.kubeconfig},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(ended.stdout.split()) == len(manifests.objects())
+
+
 @pytest.fixture
 def bare(cluster: Edge, tenant: Tenant) -> Any:
     """A namespace with nothing in it."""
@@ -97,3 +125,14 @@ def test_a_namespace_that_is_not_prepared_is_left_as_it_is(tenant: Tenant, bare:
     assert "ConfigMap polyglot is not there" in ran.err
     assert f"polyglot key create trainer --secret {bare.namespace}" in ran.err
     assert bare.select("serving.knative.dev/v1", "Service") == []
+
+
+def test_a_tenants_credentials_open_its_own_bucket_and_no_other(cluster: Edge, tenant: Tenant) -> None:
+    own, other = accounts.client(cluster, tenant.credentials), f"{tenant.bucket}-other"
+    accounts.client(cluster).create_bucket(Bucket=other)
+    try:
+        assert own.list_objects_v2(Bucket=tenant.bucket)["KeyCount"] > 0
+        with pytest.raises(ClientError, match="AccessDenied"):
+            own.list_objects_v2(Bucket=other)
+    finally:
+        accounts.client(cluster).delete_bucket(Bucket=other)
