@@ -117,21 +117,7 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
         RejectedContent: the outputs are no model that may be kept.
     """
     storage, asset = ports.storage, trained_model_id(model, attempt)
-    if not choosing.is_chosen(storage, asset):  # what is found wrong is never chosen
-        staged = paths.run_prefix(asset, state.execution)
-        inspect(storage, f"{staged}model/")
-        read_metrics(storage, staged)
-    log = kept_log(ports, asset, run_name(model, attempt), state.execution)
-    chosen = choosing.choose(
-        storage,
-        asset,
-        state.execution,
-        started=state.started,
-        finished=state.finished,
-        environment={**state.environment, "log_digest": log},
-        isolation=state.isolation,
-        image_digest=state.environment.get("image_digest"),
-    )
+    chosen = _chosen(ports, model, attempt, state)
     staged = paths.run_prefix(asset, chosen["execution"])
     expected = copied(storage, staged, asset)
     run, record = planned(storage, model, attempt), records.required(storage, model, Kind.MODEL)
@@ -159,6 +145,27 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
         expected,
         claim="training",
         attest=lambda inventory: provenance(run, record, chosen, metrics, inventory),
+    )
+
+
+def _chosen(ports: Ports, model: UUID, attempt: int, state: RunState) -> Mapping[str, Any]:
+    """The execution that counts, with all that its statement says of it; what is found wrong is never chosen."""
+    storage, asset = ports.storage, trained_model_id(model, attempt)
+    if choosing.is_chosen(storage, asset):
+        return choosing.chosen(storage, asset)
+    staged = paths.run_prefix(asset, state.execution)
+    inspect(storage, f"{staged}model/")
+    read_metrics(storage, staged)
+    log = kept_log(ports, asset, run_name(model, attempt), state.execution)
+    return choosing.choose(
+        storage,
+        asset,
+        state.execution,
+        started=state.started,
+        finished=state.finished,
+        environment={**state.environment, "log_digest": log},
+        isolation=state.isolation,
+        image_digest=state.environment.get("image_digest"),
     )
 
 
