@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, table
-from benchmarks.cluster.site import Site, running
+from benchmarks.cluster.site import Site, running, say
 from benchmarks.cluster.sizes import FULL, QUICK, Sizes
 from tests.cluster.tenants import IMAGES, ROOT
 
@@ -37,7 +37,7 @@ def main() -> int:
         return 3
     try:
         with running(images, arguments.namespace, arguments.admin) as site:
-            return _measured(site, arguments.groups or GROUPS, arguments.quick)
+            return _measured(site, arguments.groups or GROUPS, arguments.quick, arguments.below)
     except LookupError as error:
         print(error, file=sys.stderr)
         return 3
@@ -47,6 +47,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description="Measure ours and theirs.")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"any of {', '.join(GROUPS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="few repetitions, for a smoke test; nothing is kept")
+    parser.add_argument("--below", type=float, metavar="LOAD", help="before each group, wait until the load is below")
     parser.add_argument("--namespace", default="", help="a tenant's, made where it is missing, and left there")
     parser.add_argument("--admin", type=Path, help="with --namespace: the folder of its admin key")
     arguments = parser.parse_args()
@@ -57,9 +58,11 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _measured(site: Site, groups: Sequence[str], quick: bool) -> int:
+def _measured(site: Site, groups: Sequence[str], quick: bool, below: float | None) -> int:
     results, missed = table.stored(HERE / "cluster.json"), False
     for group in groups:
+        while below is not None and machine.busy() >= below:
+            time.sleep(5)
         found = _group(site, group, QUICK if quick else FULL)
         print(table.text(table.Row(**row) for row in found["rows"]), flush=True)
         missed = missed or any(row["met"] is False for row in found["rows"])
@@ -72,7 +75,7 @@ def _measured(site: Site, groups: Sequence[str], quick: bool) -> int:
 
 
 def _group(site: Site, group: str, sizes: Sizes) -> dict[str, Any]:
-    print(f"\n{group} …", file=sys.stderr, flush=True)
+    say(f"\n{group} …")
     started, load = time.perf_counter(), machine.busy()
     rows = importlib.import_module(f"benchmarks.cluster.{group}").rows(site, sizes)
     about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": f"{site.version}, {machine.description()}"}

@@ -9,6 +9,8 @@ from functions._runtime.manifests.files import Manifest
 CODE, PLACE = "benchmark-code", "/benchmark"
 FILES = ("main.py", "echo.py", "importing.py")
 BARE = Path(__file__).parents[1] / "bare"
+FRAMEWORK = ("functions-framework",)
+"""The framework's own program, as others run their functions."""
 
 
 def code() -> Manifest:
@@ -18,7 +20,7 @@ def code() -> Manifest:
 
 
 def like(
-    ours: Manifest, name: str, environment: Mapping[str, str], image: str = "", command: Sequence[str] = ()
+    ours: Manifest, name: str, environment: Mapping[str, str], image: str = "", command: Sequence[str] = FRAMEWORK
 ) -> Manifest:
     """A Service like one of ours.
 
@@ -27,7 +29,7 @@ def like(
         name: what the other one is called.
         environment: what it is given, or given instead.
         image: another image than ours.
-        command: instead of the image's.
+        command: what its container runs.
     """
     template, spec = ours["spec"]["template"], ours["spec"]["template"]["spec"]
     (container,) = spec["containers"]
@@ -37,7 +39,7 @@ def like(
         "image": image or container["image"],
         "env": [{"name": key, "value": value} for key, value in own.items()],
         "volumeMounts": [*container["volumeMounts"], {"name": CODE, "mountPath": PLACE, "readOnly": True}],
-        **({"command": list(command)} if command else {}),
+        "command": list(command),
     }
     volumes = [*spec["volumes"], {"name": CODE, "configMap": {"name": CODE}}]
     changed = {**template, "spec": {**spec, "containers": [other], "volumes": volumes}}

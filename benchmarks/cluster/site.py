@@ -32,7 +32,6 @@ from tests.cluster.tenants import Tenant
 from tests.conftest import MAKE_MODEL
 from tests.platforms import COPY_MODEL
 
-SERVING = "serving.knative.dev/v1"
 KEEP = "POLYGLOT_KEEP"
 
 
@@ -138,6 +137,7 @@ def running(images: Path, namespace: str = "", admin: Path | None = None) -> Ite
     Raises:
         LookupError: there is no cluster, and why.
     """
+    say(f"making the tenant {namespace or 'bench-…'} and its first chain …")
     edge = found()
     if isinstance(edge, str):
         raise LookupError(edge)
@@ -153,6 +153,11 @@ def running(images: Path, namespace: str = "", admin: Path | None = None) -> Ite
                 tenants.removed(edge, tenant)
 
 
+def say(text: str) -> None:
+    """Tell who waits what is being done."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def _ended_chain(site: Site, folder: Path) -> Mapping[str, UUID]:
     """A chain's four assets by kind, once all of it is done."""
     place = folder / "dataset"
@@ -160,7 +165,9 @@ def _ended_chain(site: Site, folder: Path) -> Mapping[str, UUID]:
     subprocess.run([sys.executable, "-W", "ignore", "-c", MAKE_MODEL, str(place / "model.pt2")], check=True)
     dataset = chains.dataset_of(site.tenant, place, "benchmark")
     model = site.register_model(UUID(dataset), "benchmark")
-    chains.wait_for(site.tenant, str(model), seconds=600)
+    found = chains.wait_for(site.tenant, str(model), ("complete", "failed", "rejected"), seconds=1200)
+    if found["state"] != "complete":
+        raise RuntimeError(f"the first chain came to nothing: {found}")
     wait_until_closed(site, [model])
     return chains.assets_of(dataset, str(model))
 

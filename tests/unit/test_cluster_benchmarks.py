@@ -27,7 +27,9 @@ def test_what_is_compared_differs_in_its_code_only() -> None:
     pod, its = ours["spec"]["template"], other["spec"]["template"]
     assert its["metadata"] == pod["metadata"]
     mine, theirs = pod["spec"]["containers"][0], its["spec"]["containers"][0]
-    assert {name for name in theirs if theirs[name] != mine[name]} == {"image", "env", "volumeMounts"}
+    assert {name for name in theirs if theirs[name] != mine.get(name)} == {
+        "image", "env", "volumeMounts", "command",
+    }  # fmt: skip
     assert {name for name in its["spec"] if its["spec"][name] != pod["spec"][name]} == {"containers", "volumes"}
     assert {"name": "THREADS", "value": "33"} in theirs["env"]
     assert {"name": "FUNCTION_TARGET", "value": "bare"} in theirs["env"]
