@@ -10,18 +10,11 @@ import pytest
 
 from functions.__main__ import main
 from functions._cli.deploy import IMAGES, references, summary
-from functions._domain.errors import (
-    PolyglotError,
-    RejectedConflict,
-    RejectedForbidden,
-    RejectedRequest,
-    RejectedUnknown,
-    Unavailable,
-)
+from functions._domain.errors import RejectedRequest
 from functions._runtime import deployer, manifests
 from functions._runtime.deployer import Deployment, NotPrepared, Options, addresses
 from functions._runtime.deployer.applying import OURS, PRUNED, apply, with_images
-from functions._runtime.deployer.cluster import RejectedChange, path, refused
+from functions._runtime.deployer.cluster import RejectedChange
 from functions._runtime.deployer.reasons import why
 from functions._runtime.deployer.waiting import State, state
 from functions._runtime.manifests.building import write
@@ -286,48 +279,6 @@ def test_addresses_that_no_one_template_fits_are_not_guessed() -> None:
     odd = [*_services("http://{0}.a.example", *names[1:]), *_services("http://{0}.b.example", names[0])]
     assert addresses.template(odd, functions) == ""
     assert addresses.template([], functions) == ""
-
-
-# --- the API server's words
-
-
-@pytest.mark.parametrize(
-    ("api", "kind", "name", "expected"),
-    [
-        ("v1", "Namespace", "acme", "/api/v1/namespaces/acme"),
-        ("v1", "Secret", "x", "/api/v1/namespaces/acme/secrets/x"),
-        ("networking.k8s.io/v1", "NetworkPolicy", "", "/apis/networking.k8s.io/v1/namespaces/acme/networkpolicies"),
-        ("serving.knative.dev/v1", "Service", "a", "/apis/serving.knative.dev/v1/namespaces/acme/services/a"),
-    ],
-)
-def test_objects_are_where_the_api_server_has_them(api: str, kind: str, name: str, expected: str) -> None:
-    assert path(api, kind, "acme", name) == expected
-
-
-@pytest.mark.parametrize(
-    ("status", "message", "expected"),
-    [
-        (400, "admission webhook denied the request: validation failed: Immutable fields changed", RejectedChange),
-        (422, "RoleBinding is invalid: roleRef: Invalid value: cannot change roleRef", RejectedChange),
-        (422, "spec.template is invalid", RejectedRequest),
-        (403, "User cannot patch", RejectedForbidden),
-        (404, "not found", RejectedUnknown),
-        (409, "the object has been modified", Unavailable),
-        (500, "etcd is away", Unavailable),
-    ],
-)
-def test_a_refusal_becomes_the_error_that_says_whether_to_try_again(
-    status: int, message: str, expected: type[PolyglotError]
-) -> None:
-    error = refused(status, json.dumps({"message": message}).encode(), "PATCH /x")
-    assert type(error) is expected
-    assert message in str(error)
-
-
-def test_a_name_that_is_taken_is_told_from_other_conflicts() -> None:
-    taken = refused(409, json.dumps({"message": "it exists", "reason": "AlreadyExists"}).encode(), "POST /x")
-    assert isinstance(taken, RejectedConflict)
-    assert "bad gateway" in str(refused(502, b"<html>bad gateway", "GET /x"))
 
 
 def _running(image: str) -> set[str]:

@@ -9,7 +9,9 @@ another implementation of the same protocol.
 """
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Protocol, Self
 
@@ -28,6 +30,9 @@ MANAGER = "polyglot"
 
 TIMEOUT = (5.0, 30.0)
 """Seconds to connect to the API server, and to wait for its answer."""
+
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries where the API server, or a webhook that it asks, does not answer. Requests can be repeated."""
 
 APPLY, JSON = "application/apply-patch+yaml", "application/json"
 
@@ -67,10 +72,11 @@ class KubernetesCluster:
 
     Args:
         client: a ``kubernetes.client.ApiClient``.
+        pauses: see ``PAUSES``.
     """
 
-    def __init__(self, client: Any, namespace: str) -> None:
-        self._client, self.namespace = client, namespace
+    def __init__(self, client: Any, namespace: str, pauses: Sequence[float] = PAUSES) -> None:
+        self._client, self.namespace, self._pauses = client, namespace, pauses
 
     @classmethod
     def connected(cls, namespace: str, context: str | None = None) -> Self:
@@ -149,7 +155,16 @@ class KubernetesCluster:
         body: Manifest | None = None,
         content_type: str = JSON,
     ) -> Manifest:
-        document: Manifest = json.loads(self._send(method, where, query or {}, body, content_type))
+        for pause in self._pauses:
+            with suppress(Unavailable):
+                return self._document(method, where, query or {}, body, content_type)
+            time.sleep(pause)
+        return self._document(method, where, query or {}, body, content_type)
+
+    def _document(
+        self, method: str, where: str, query: Mapping[str, str], body: Manifest | None, content_type: str
+    ) -> Manifest:
+        document: Manifest = json.loads(self._send(method, where, query, body, content_type))
         return document
 
     def _send(
