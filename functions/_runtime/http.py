@@ -134,15 +134,25 @@ def _body(route: Route, request: Request) -> Any:
 
     from functions._domain.requests import readable
 
-    if (request.content_length or 0) > BODY_LIMIT:
-        raise errors.RejectedTooLarge(f"the body is larger than {BODY_LIMIT} bytes: send fewer files a page")
-    data = request.get_data()
-    if len(data) > BODY_LIMIT:
-        raise errors.RejectedTooLarge(f"the body is larger than {BODY_LIMIT} bytes: send fewer files a page")
+    data = received(request, "send fewer files a page")
     try:
         return load(str(route.body)).model_validate_json(data or b"{}")
     except ValidationError as error:
         raise errors.RejectedRequest(readable(error)) from error
+
+
+def received(request: Request, advice: str) -> bytes:
+    """A request's body, of which no more than the bound is ever held.
+
+    Raises:
+        RejectedTooLarge: it is larger.
+    """
+    data: bytes = b""
+    if (request.content_length or 0) <= BODY_LIMIT:
+        data = request.stream.read(BODY_LIMIT + 1)  # a body sent in chunks says no length
+    if max(request.content_length or 0, len(data)) > BODY_LIMIT:
+        raise errors.RejectedTooLarge(f"the body is larger than {BODY_LIMIT} bytes: {advice}")
+    return data
 
 
 def _encoded(route: Route, result: Any) -> Response:

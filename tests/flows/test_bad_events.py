@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from functions._runtime.http import BODY_LIMIT
 from tests.platforms import Site
 from tests.strangers import NOBODY, event
 
@@ -37,6 +38,13 @@ def test_what_is_no_event_of_its_own_is_refused_for_good(
     site: Site, service: str, headers: dict[str, str], body: bytes
 ) -> None:
     assert site.announce(headers, body, f"/functions/{service}") == 400
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+@pytest.mark.parametrize("service", ["deploy", "ingest", "forward", "bury"])
+def test_an_event_larger_than_any_of_ours_is_refused_unread(site: Site, service: str) -> None:
+    headers = {**event("asset.registered", NOBODY), "Content-Type": "application/json"}
+    assert site.announce(headers, b" " * (BODY_LIMIT + 1), f"/functions/{service}") == 413
 
 
 @pytest.mark.usefixtures("leaves_nothing")
