@@ -47,7 +47,7 @@ test: setup check test-contracts ## Run every check and every test that needs no
 
 .PHONY: test-cluster
 test-cluster: setup ## Run the tests that need a cluster (KUBECONFIG), with the images of POLYGLOT_IMAGES or build/images.json
-	$(BIN)/pytest -m cluster tests/cluster
+	$(BIN)/pytest -m cluster --durations=20 tests/cluster
 
 .PHONY: images
 images: setup ## Build the functions' images (TOOL= REGISTRY=name/ TAG= BASE= ONLY=ledger,argo PUSH=1 BUILD_OPTIONS=)

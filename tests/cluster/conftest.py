@@ -21,11 +21,13 @@ KEEP = "POLYGLOT_KEEP"
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs a cluster, and is left out of `make test` by this marker."""
+    """Everything here needs a cluster, and is left out of `make test` by this marker. Scale comes last: it looks at
+    whether all that went before has come to rest."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.cluster)
             item.add_marker(pytest.mark.timeout(900))
+    items.sort(key=lambda item: item.path.name == "test_scale.py" and item.path.is_relative_to(HERE))
 
 
 @pytest.fixture(scope="session")
