@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,31 +99,6 @@ def test_an_example_dropped_into_the_inbox_is_found_by_the_sweep(
     dataset = str(received(tenant, f"{name}-swept"))
     wait_for(tenant, dataset)
     trains(tenant, dataset, name, training_images[name])
-
-
-def test_the_same_files_apply_with_kubectl(tenant: Tenant, images: Path, tmp_path: Path) -> None:
-    """An overlay with the tenant's namespace and images, applied by somebody else's tool, changes nothing that runs."""
-    shutil.copytree(ROOT / "knative", tmp_path / "knative")
-    overlay = tmp_path / "overlay"
-    overlay.mkdir()
-    rows = []
-    for name, reference in json.loads(images.read_text()).items():
-        repository, at, digest = reference.partition("@")
-        new = (
-            {"newName": repository, "digest": digest}
-            if at
-            else dict(zip(("newName", "newTag"), reference.rsplit(":", 1), strict=True))
-        )
-        rows.append({"name": name, **new})
-    document = {"namespace": tenant.namespace, "resources": ["../knative"], "images": rows}
-    (overlay / "kustomization.yaml").write_text(json.dumps(document))
-    options = ["--server-side", "--force-conflicts", "--dry-run=server"]
-    applied = subprocess.run(
-        ["kubectl", "--kubeconfig", tenant.kubeconfig, "apply", *options, "-k", str(overlay)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert applied.returncode == 0, applied.stderr
-    assert "service.serving.knative.dev/register serverside-applied" in applied.stdout
 
 
 def test_nested_empty_and_oddly_named_files_go_through_the_clusters_store(tenant: Tenant, tmp_path: Path) -> None:
