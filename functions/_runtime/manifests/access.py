@@ -15,7 +15,7 @@ from functions.declaration import Function
 CHANGE, READ, REPORT = "change-runs", "read-runs", "report-runs"
 
 RULES = {
-    CHANGE: [{"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["create", "patch", "delete"]}],
+    CHANGE: [{"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["create", "patch"]}],
     READ: [
         {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
