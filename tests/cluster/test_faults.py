@@ -6,12 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
 import pytest
+import urllib3
 
 from tests.cluster.chains import ask, assert_finished_once, open_chains, reconcile, status
+from tests.cluster.edge import Edge
 from tests.cluster.tenants import Tenant
+from tests.customers import Books
+from tests.parts import eventually
 from tests.platforms import COPY_MODEL
+from tests.strangers import NOBODY, event
 
 SLOW = COPY_MODEL + "import time; time.sleep(6)\n"
 DISPATCHER = "messaging.knative.dev/channel=in-memory-channel,messaging.knative.dev/role=dispatcher"
@@ -89,6 +95,42 @@ def test_a_function_killed_while_it_works_leaves_nothing_undone(
             tenant.run("reconcile")
         finished(tenant, dataset, model)
     assert killed, f"no pod of {service} was seen"
+
+
+def test_a_verification_whose_function_is_killed_is_made_and_recorded_once(
+    tenant: Tenant, dataset: str, script_image: str
+) -> None:
+    killed = 0
+
+    def strike() -> bool:
+        nonlocal killed
+        killed += kill(tenant, tenant.namespace, "serving.knative.dev/service=verify")
+        return killed >= 2
+
+    with hunting(strike):
+        ran = tenant.run("verify", dataset, "--level", "all", "--json")
+    assert ran.status == 0, ran.err
+    assert killed
+    assert set(Books.of(tenant.environment).recorded().values()) == {1}
+
+
+def test_a_dead_letter_whose_function_is_killed_is_kept_all_the_same(cluster: Edge, tenant: Tenant) -> None:
+    identifier = f"nobody-{uuid4()}"
+    broker = f"{cluster.settings['EDGE_BROKER_URL']}/{tenant.namespace}/polyglot"
+    killed = 0
+
+    def strike() -> bool:
+        nonlocal killed
+        killed += kill(tenant, tenant.namespace, "serving.knative.dev/service=bury")
+        return killed >= 2
+
+    with hunting(strike, every=0.2):
+        answer = urllib3.request("POST", broker, body=b"{}", headers=event("asset.submitted", NOBODY, identifier))
+        assert answer.status == 202
+        key = f"dead-letters/{identifier}.json"
+        assert eventually(lambda: tenant.storage.stat(key) is not None, seconds=180)
+    tenant.storage.delete(key)
+    assert killed
 
 
 @pytest.mark.parametrize("part", BENEATH)
