@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import Queue
+from queue import Empty, Queue
 
 from benchmarks.bare.echo import ECHOED
 from benchmarks.cluster import beside, hops
@@ -27,7 +27,9 @@ from functions.declaration import FUNCTIONS
 
 HOST = "EDGE_HOST_IP"
 MOST = 0.030
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds for a reply, retries included; a Broker in memory that restarts has lost what it had."""
+
 PREFIX = "benchmark-"
 """A Broker's name is this and its Service's."""
 
@@ -128,4 +130,7 @@ def _round(line: Line, path: str, hop: Hop, arrived: "Queue[float]") -> float:
     headers, body = hop.sent
     started = time.perf_counter()
     line.ask("POST", path, body, headers)
-    return arrived.get(timeout=PATIENCE) - started
+    try:
+        return arrived.get(timeout=PATIENCE) - started
+    except Empty:
+        raise TimeoutError(f"nothing came out of {path} within {PATIENCE:.0f} s of {hop.event.name}") from None
