@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.chains import ask, open_chains, reconcile, wait_for
+from tests.cluster.chains import ask, open_chains, reconcile, status
 from tests.cluster.tenants import Tenant
 from tests.cluster.test_faults import kubectl
 from tests.platforms import COPY_MODEL
@@ -33,17 +33,18 @@ def test_a_model_that_asks_for_a_gpu_is_trained_and_translated_where_one_is(
     tenant: Tenant, dataset: str, script_image: str, gpu_node: str
 ) -> None:
     model = ask(tenant, dataset, script_image, COPY_MODEL, "--gpu", "1", name="on-gpu")
+    wanted = {
+        "the training": f"workflows.argoproj.io/workflow=train-{model}-1,polyglot.io/run=trains",
+        "its translation": "serving.knative.dev/service=translate-torch-gpu",
+    }
     seen: dict[str, dict[str, Any]] = {}
     end = time.monotonic() + 400
-    while wait_for(tenant, model, ("complete", "running", "waiting", "failed"))["state"] != "complete":
-        for pod in get(tenant, "pod"):
-            labels = pod["metadata"]["labels"]
-            name = labels.get("serving.knative.dev/service") or labels.get("polyglot.io/run")
-            if name in ("translate-torch-gpu", "trains") and pod["spec"].get("nodeName"):
-                seen[name] = pod
-        assert time.monotonic() < end, wait_for(tenant, model, ("running", "waiting", "failed"))
+    while (found := status(tenant, model)).get("state") != "complete":
+        for name, selector in wanted.items():
+            seen.update((name, pod) for pod in get(tenant, "pod", "-l", selector) if pod["spec"].get("nodeName"))
+        assert time.monotonic() < end, found
         time.sleep(0.5)
-    assert set(seen) == {"translate-torch-gpu", "trains"}
+    assert set(seen) == set(wanted)
     for pod in seen.values():
         assert pod["spec"]["nodeName"] == gpu_node
         assert pod["spec"]["nodeSelector"] == {"accelerator": "nvidia"}
