@@ -226,7 +226,7 @@ class Engine(Protocol):
         """Stop a run; it then counts as failed with the reason that it was cancelled."""
 
     def release(self, name: str) -> None:
-        """A run's end was written down elsewhere: stop what is left of it, and forget it in due time."""
+        """A run is not needed any more: stop what is left of it, and forget it in due time."""
 
 
 class Translator(Protocol):

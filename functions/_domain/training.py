@@ -118,6 +118,7 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
     """
     storage, asset = ports.storage, trained_model_id(model, attempt)
     chosen = _chosen(ports, model, attempt, state)
+    ports.engine.release(run_name(model, attempt))  # what was chosen is in the bucket, with all that is said of it
     staged = paths.run_prefix(asset, chosen["execution"])
     expected = copied(storage, staged, asset)
     run, record = planned(storage, model, attempt), records.required(storage, model, Kind.MODEL)

@@ -20,12 +20,10 @@ def handle(event: Event, ports: Ports) -> Event | None:
     records.of_subject(ports.storage, model, Kind.MODEL)
     run = training.run_name(model, attempt)
     if view(ports.storage, asset).outcome("train", attempt) in ENDED:
-        ports.engine.release(run)
         return None
     registered = announce("asset.registered", asset, event.id, assetkind=Kind.TRAINED_MODEL)
     if is_sealed_by(ports.storage, ports.signer, asset):
         resealing.done(ports, event, asset)
-        ports.engine.release(run)
         return registered
     state = ports.engine.state(run)
     if state.phase == "running":
@@ -36,10 +34,10 @@ def handle(event: Event, ports: Ports) -> Event | None:
         return announce("contract.deployed", model, event.id, assetkind=Kind.MODEL)
     fault = promoted(ports, model, attempt, state)
     if fault:
+        ports.engine.release(run)  # before the mark: after it, nobody would come back
         training.failed(ports, asset, attempt, fault)
     else:
         resealing.done(ports, event, asset)
-    ports.engine.release(run)
     return announce("training.failed", model, event.id, {"run": run}) if fault else registered
 
 
