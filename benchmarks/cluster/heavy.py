@@ -103,12 +103,12 @@ class _Measured:
                 f"medians of {len(self.ours)} in turns; {alone}, which ours leaves to the child that translates",
             ),
             added(
-                f"the same until a small model is translated, measured and sealed, against {imported} in its image",
+                f"a small model translated, measured and sealed by {SERVICE} from zero, against the same when warm",
                 self.cold,
-                self.theirs,
+                self.warm,
                 None,
-                f"medians of {len(self.cold)} and {len(self.theirs)}; right after it, warm, another translation takes "
-                f"{written(statistics.median(self.warm))}",
+                f"medians of {len(self.cold)} each, one right after the other; the bare imports from zero "
+                f"{written(statistics.median(self.theirs))}",
             ),
         ]
 

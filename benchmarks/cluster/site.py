@@ -65,7 +65,13 @@ class Site:
             "apps/v1", "Deployment", "controller"
         )
         knative = ((serving or {}).get("metadata", {}).get("labels") or {}).get("app.kubernetes.io/version", "")
-        return " ".join(["Kubernetes", api.get_code().git_version, *(["Knative", knative] if knative else [])])
+        return " ".join(
+            [
+                "Kubernetes",
+                api.get_code().git_version,
+                *(["Knative", knative] if any(map(str.isdigit, knative)) else []),
+            ]
+        )
 
     @property
     def authorized(self) -> Mapping[str, str]:
