@@ -25,7 +25,7 @@ def rows(site: Site, sizes: Sizes) -> list[Row]:
     """All of them at once, then what is found."""
     dataset, count = site.ended["dataset"], sizes.chains
     books = Books.of(site.tenant.environment)
-    started = time.perf_counter()
+    started, restarts = time.perf_counter(), site.restarts
     with ThreadPoolExecutor(count) as pool:
         models = list(pool.map(lambda number: site.register_model(dataset, f"chain-{number}"), range(count)))
     accepted = time.perf_counter() - started
@@ -34,8 +34,10 @@ def rows(site: Site, sizes: Sizes) -> list[Row]:
     elapsed = time.perf_counter() - started
     wait_until_closed(site, models)
     found = faults(site, books, models, assets)
+    again = site.restarts - restarts
     note = (
         f"all accepted after {written(accepted)}, half of them done after {written(_median(ends, count))}; "
+        f"containers of Knative Eventing started again meanwhile: {again}; "
         f"afterwards: {'; '.join(found) or 'each status complete, each contract once, no dead letter, none exhausted'}"
     )
     return [

@@ -12,6 +12,8 @@ def written(seconds: float) -> str:
     >>> written(0.00525), written(0.42), written(2.5)
     ('5.2 ms', '420 ms', '2.50 s')
     """
+    if abs(seconds) >= 99.5:
+        return f"{seconds:.0f} s"
     if abs(seconds) >= 0.9995:
         return f"{seconds:.2f} s"
     return f"{seconds * 1000:.0f} ms" if abs(seconds) >= 0.0995 else f"{seconds * 1000:.1f} ms"

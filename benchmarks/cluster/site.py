@@ -111,6 +111,13 @@ class Site:
         if wrong:
             raise RuntimeError(f"not ready after {seconds:.0f} s: {wrong}")
 
+    @property
+    def restarts(self) -> int:
+        """How often containers of Knative Eventing were started again, which loses what a Broker in memory had."""
+        pods = tenants.connected(self.tenant.kubeconfig, "knative-eventing").select("v1", "Pod")
+        found = [one for pod in pods for one in pod.get("status", {}).get("containerStatuses", ())]
+        return sum(int(one["restartCount"]) for one in found)
+
     def register_model(self, dataset: UUID, name: str) -> UUID:
         """Ask for a model whose training copies the model out of its dataset; returns at once."""
         body = {

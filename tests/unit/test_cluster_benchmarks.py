@@ -79,7 +79,7 @@ def test_a_difference_is_measured_between_medians() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.00525, "5.2 ms"), (0.42, "420 ms"), (0.9996, "1.00 s"), (2.5, "2.50 s")]
+    ("seconds", "text"), [(0.00525, "5.2 ms"), (0.42, "420 ms"), (0.9996, "1.00 s"), (2.5, "2.50 s"), (699.04, "699 s")]
 )
 def test_a_time_is_written_in_the_unit_that_fits(seconds: float, text: str) -> None:
     assert written(seconds) == text
