@@ -225,8 +225,8 @@ class Engine(Protocol):
     def cancel(self, name: str) -> None:
         """Stop a run; it then counts as failed with the reason that it was cancelled."""
 
-    def release(self, name: str) -> None:
-        """A run is not needed any more: stop what is left of it, and forget it in due time."""
+    def release(self, name: str, reason: str = "") -> None:
+        """A run is not needed any more: stop what is left of it, for this reason, and forget it in due time."""
 
 
 class Translator(Protocol):

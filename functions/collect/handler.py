@@ -34,7 +34,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
         return announce("contract.deployed", model, event.id, assetkind=Kind.MODEL)
     fault = promoted(ports, model, attempt, state)
     if fault:
-        ports.engine.release(run)  # before the mark: after it, nobody would come back
+        ports.engine.release(run, fault)  # before the mark: after it, nobody would come back
         training.failed(ports, asset, attempt, fault)
     else:
         resealing.done(ports, event, asset)

@@ -53,7 +53,9 @@ class OneCluster:
 
     def patch(self, name: str, changes: Document) -> bool:
         if name in self.workflows:
-            self.workflows[name]["spec"] = {**self.workflows[name]["spec"], **changes["spec"]}
+            known = self.workflows[name]
+            known["spec"] = {**known["spec"], **changes["spec"]}
+            known["metadata"]["annotations"] |= changes.get("metadata", {}).get("annotations", {})
         return name in self.workflows
 
     def pods(self, workflow: str, run: str) -> Sequence[Document]:
@@ -257,9 +259,12 @@ def test_an_image_that_cannot_be_pulled_fails_the_run_after_a_while(engine: Argo
     there.has_pod(0, age=120, train=waiting)
     state = engine.state(NAME)
     assert (state.phase, "no/such" in state.reason, "register" in state.reason) == ("failed", True, True)
-    engine.release(NAME)
+    engine.release(NAME, state.reason)
     assert there.workflows[NAME]["spec"]["shutdown"] == "Stop"
     assert there.workflows[NAME]["spec"]["ttlStrategy"]["secondsAfterCompletion"] > 0
+    there.its_pods.clear()
+    there.say("Failed", ("Failed", "workflow shutdown with strategy: Stop"))
+    assert engine.state(NAME).reason == state.reason  # also where nobody came to write it down the first time
 
 
 def test_a_run_that_no_node_has_room_for_waits_and_says_so(engine: ArgoEngine, there: OneCluster) -> None:

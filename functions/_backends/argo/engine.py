@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from functions._backends.argo.api import KubernetesRuns, RunsApi
-from functions._backends.argo.state import judged
+from functions._backends.argo.state import STOPPED_FOR, judged
 from functions._backends.argo.workflow import TRAIN, Place, workflow
 from functions._domain import cluster
 from functions._domain.errors import RejectedConflict
@@ -91,12 +91,13 @@ class ArgoEngine:
         """Stop a run; it still announces its end."""
         self._api.patch(name, {"spec": {"shutdown": "Stop"}})
 
-    def release(self, name: str) -> None:
-        """Stop what is left of a run whose end was written down, and let Argo forget it in a day."""
+    def release(self, name: str, reason: str = "") -> None:
+        """Stop what is left of a run, which then says why itself, and let Argo forget it in a day."""
         found = self._api.workflow(name)
         if found is None:
             return
-        changes: dict[str, Any] = {"ttlStrategy": {"secondsAfterCompletion": KEPT}}
+        changes: dict[str, Any] = {"spec": {"ttlStrategy": {"secondsAfterCompletion": KEPT}}}
         if judged(found, (), self._now()).phase == "running":
-            changes["shutdown"] = "Stop"
-        self._api.patch(name, {"spec": changes})
+            changes["spec"]["shutdown"] = "Stop"
+            changes["metadata"] = {"annotations": {STOPPED_FOR: reason}}
+        self._api.patch(name, changes)

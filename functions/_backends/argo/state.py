@@ -14,6 +14,8 @@ from functions._domain.ports import RunState
 Document = Mapping[str, Any]
 
 CANCELLED = "cancelled"
+STOPPED_FOR = "polyglot.io/stopped-for"
+"""The annotation that says why the platform itself stopped a run: whoever asks later is told the same."""
 STUCK = (
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
     "CreateContainerConfigError", "CreateContainerError",
@@ -84,7 +86,7 @@ def _why(workflow: Document, attempt: Document, pod: Document | None) -> tuple[s
     trained, said = _ended(pod, TRAIN), str(((pod or {}).get("status") or {}).get("message") or "")
     code = trained.get("exitCode")
     if (workflow.get("spec") or {}).get("shutdown"):
-        return CANCELLED, code
+        return (workflow["metadata"].get("annotations") or {}).get(STOPPED_FOR) or CANCELLED, code
     if ((pod or {}).get("status") or {}).get("reason") == "DeadlineExceeded" or "specified deadline" in said:
         return (
             "ran longer than its deadline, which counts from the start of its pod: raise --deadline, or train on less "

@@ -109,7 +109,7 @@ class ProcessEngine:
         """Stop a run within half a second, or keep it from ever starting."""
         RunFolder(self._root, name).cancel()
 
-    def release(self, name: str) -> None:
+    def release(self, name: str, reason: str = "") -> None:
         """Nothing: an ended run has no process left, and its folder holds what it printed and how it ended."""
 
 
