@@ -250,7 +250,7 @@ def test_a_run_without_pods_or_nodes_still_says_why(engine: ArgoEngine, there: O
 
 def test_an_image_that_cannot_be_pulled_fails_the_run_after_a_while(engine: ArgoEngine, there: OneCluster) -> None:
     submitted(engine)
-    there.say("Running", ("Pending", "ContainerCreating"))
+    there.say("Running", ("Pending", 'ImagePullBackOff: Back-off pulling image "no/such"'))
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "no/such"'}}
     there.has_pod(0, age=10, train=waiting)
     state = engine.state(NAME)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from functions._backends.argo.api import KubernetesRuns, RunsApi
-from functions._backends.argo.state import STOPPED_FOR, judged
+from functions._backends.argo.state import STOPPED_FOR, has_ended, judged
 from functions._backends.argo.workflow import TRAIN, Place, workflow
 from functions._domain import cluster
 from functions._domain.errors import RejectedConflict
@@ -97,7 +97,7 @@ class ArgoEngine:
         if found is None:
             return
         changes: dict[str, Any] = {"spec": {"ttlStrategy": {"secondsAfterCompletion": KEPT}}}
-        if judged(found, (), self._now()).phase == "running":
+        if not has_ended(found):
             changes["spec"]["shutdown"] = "Stop"
             changes["metadata"] = {"annotations": {STOPPED_FOR: reason}}
         self._api.patch(name, changes)

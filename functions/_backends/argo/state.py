@@ -49,6 +49,11 @@ def judged(workflow: Document, pods: Sequence[Document], now: datetime) -> RunSt
     return RunState("running", execution, "" if _is_at_work(pod) else waits, started)
 
 
+def has_ended(workflow: Document) -> bool:
+    """Whether Argo itself has nothing to do any more for the training; one that can never start has not ended."""
+    return _phase(workflow) in ("Succeeded", "Failed", "Error")
+
+
 def _phase(workflow: Document) -> str:
     """How the training itself stands: the Workflow goes on for a while, to announce its end."""
     status: Document = workflow.get("status") or {}
