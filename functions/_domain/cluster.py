@@ -24,6 +24,9 @@ BROKER = "polyglot"
 RUN_LABEL, RUN_TRAINS, RUN_ANNOUNCES = "polyglot.io/run", "trains", "announces"
 """The label of a run's pods: the one with the training container, and the one that posts ``training.finished``."""
 
+GPU, GPU_NODE_LABEL = "nvidia.com/gpu", "accelerator"
+"""The resource that is a GPU, and the label of nodes that have some; its value is the accelerator's name."""
+
 STORAGE_LABEL = "polyglot.io/storage"
 """The label, ``"true"``, of a namespace whose pods are the object store."""
 

@@ -1,8 +1,8 @@
 import pytest
 
+from functions._domain.cluster import GPU_NODE_LABEL
 from functions._runtime import manifests
 from functions._runtime.manifests.eventing import NAME
-from functions._runtime.manifests.services import GPU_NODE_LABEL
 from functions.declaration import FUNCTIONS, INFORMATIVE, OUTSIDE_PRODUCERS, Consumed, Function, subscriptions
 from tests.manifests.objects import GPU_FUNCTIONS, committed, of_kind
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from functions._domain.cluster import RUN_LABEL
 from functions._domain.errors import RejectedConflict, UnavailableEngine
 
 Document = Mapping[str, Any]
@@ -106,7 +107,7 @@ class KubernetesRuns:
 
     def pods(self, workflow: str, run: str) -> Sequence[Document]:
         """A run's pods."""
-        selector = f"workflows.argoproj.io/workflow={workflow},polyglot.io/run={run}"
+        selector = f"workflows.argoproj.io/workflow={workflow},{RUN_LABEL}={run}"
         listed = _found(
             lambda: self._core.list_namespaced_pod(
                 self._namespace, label_selector=selector, _request_timeout=SECONDS, _preload_content=False

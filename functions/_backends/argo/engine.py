@@ -10,7 +10,7 @@ from uuid import UUID
 
 from functions._backends.argo.api import KubernetesRuns, RunsApi
 from functions._backends.argo.state import STOPPED_FOR, has_ended, judged
-from functions._backends.argo.workflow import TRAIN, Place, workflow
+from functions._backends.argo.workflow import ASSET_NOTE, IMAGE_NOTE, TRAIN, Place, workflow
 from functions._domain import cluster
 from functions._domain.errors import RejectedConflict
 from functions._domain.paths import run_prefix
@@ -74,9 +74,9 @@ class ArgoEngine:
         if state.phase == "running":
             return state
         notes = found["metadata"].get("annotations", {})
-        staged = run_prefix(UUID(notes["polyglot.io/asset"]), state.execution)
+        staged = run_prefix(UUID(notes[ASSET_NOTE]), state.execution)
         noted = json.loads(self._storage.read(f"{staged}environment.json") or b"{}")
-        environment = {**noted.get("environment", {}), "image_digest": notes["polyglot.io/image"]}
+        environment = {**noted.get("environment", {}), "image_digest": notes[IMAGE_NOTE]}
         return replace(state, environment=environment, isolation=noted.get("isolation", {}))
 
     def log(self, name: str, tail: int | None = 200) -> str:

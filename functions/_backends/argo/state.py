@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from functions._backends.argo.workflow import KEEP, STAGE, TRAIN
+from functions._backends.runs.patience import CANCELLED
 from functions._domain.ports import RunState
 
 Document = Mapping[str, Any]
 
-CANCELLED = "cancelled"
 STOPPED_FOR = "polyglot.io/stopped-for"
 """The annotation that says why the platform itself stopped a run: whoever asks later is told the same."""
 STUCK = (

@@ -29,7 +29,8 @@ _INFRASTRUCTURE = (
 """When a run is tried again: its pod was lost or evicted, or the store was away. Never where the script failed."""
 
 USER = 65532
-GPU = "nvidia.com/gpu"
+ASSET_NOTE, IMAGE_NOTE = "polyglot.io/asset", "polyglot.io/image"
+"""Annotations: the asset that a run makes, and the pinned image that trains it."""
 _OURS = {"cpu": "1", "memory": "512Mi"}
 """What each of our containers may use."""
 
@@ -60,7 +61,7 @@ def workflow(run: Run, place: Place) -> dict[str, Any]:
     made = Workflow(
         name=run.name,
         labels={"app.kubernetes.io/part-of": "polyglot", "polyglot.io/model": str(run.model)},
-        annotations={"polyglot.io/asset": str(run.asset), "polyglot.io/image": run.image},
+        annotations={ASSET_NOTE: str(run.asset), IMAGE_NOTE: run.image},
         entrypoint=TRAIN,
         on_exit=ANNOUNCE,
         service_account_name=cluster.RUN_ACCOUNT,
@@ -232,7 +233,7 @@ def _resources(amounts: Mapping[str, str], gpu: int = 0) -> "models.ResourceRequ
     """Limits are what was asked for; what is reserved of them, ``SHARE`` says."""
     from hera.workflows import models
 
-    most = {**amounts, **({GPU: str(gpu)} if gpu else {})}
+    most = {**amounts, **({cluster.GPU: str(gpu)} if gpu else {})}
     reserved = {**most, "cpu": f"{1000 * int(amounts['cpu']) // SHARE}m"}
     limits = {name: models.Quantity(root=amount) for name, amount in most.items()}
     requests = {name: models.Quantity(root=amount) for name, amount in reserved.items()}
@@ -245,5 +246,5 @@ def _placement(gpu: int) -> dict[str, Any]:
 
     if not gpu:
         return {}
-    toleration = models.Toleration(key=GPU, operator="Exists", effect="NoSchedule")
-    return {"node_selector": {"accelerator": "nvidia"}, "tolerations": [toleration]}
+    toleration = models.Toleration(key=cluster.GPU, operator="Exists", effect="NoSchedule")
+    return {"node_selector": {cluster.GPU_NODE_LABEL: "nvidia"}, "tolerations": [toleration]}

@@ -26,12 +26,12 @@ from pathlib import Path
 
 from functions._backends.process_tree import birth, kill_tree
 from functions._backends.runs.documents import decode, encode
+from functions._backends.runs.patience import CANCELLED
 from functions._domain.digests import canonical
 from functions._domain.errors import RejectedRequest
 from functions._domain.ports import Run, RunState
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-CANCELLED = "cancelled"
 
 
 def now() -> str:

@@ -19,13 +19,13 @@ from uuid import uuid4
 from functions._backends import tracecontext
 from functions._backends.namespaces import adopt_orphans
 from functions._backends.process import surroundings
-from functions._backends.process.folder import CANCELLED, RunFolder, now
+from functions._backends.process.folder import RunFolder, now
 from functions._backends.process.log import BoundedLog, last_lines
 from functions._backends.process.training import Ended, Limits, run_script
 from functions._backends.process_tree import birth, kill_tree
 from functions._backends.runs import results
 from functions._backends.runs.conventions import Layout, hyperparameters
-from functions._backends.runs.patience import Cancelled, patiently
+from functions._backends.runs.patience import CANCELLED, Cancelled, patiently
 from functions._backends.runs.staging import Stager, make_read_only
 from functions._domain.digests import digest_of_stream
 from functions._domain.errors import Rejected, RejectedContent, Unavailable

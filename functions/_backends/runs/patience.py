@@ -9,6 +9,10 @@ from functions._domain.errors import Rejected, Unavailable
 _Result = TypeVar("_Result")
 
 
+CANCELLED = "cancelled"
+"""Why a run failed that somebody wished stopped, whatever trained it."""
+
+
 class Cancelled(Rejected):
     """Somebody wishes the run stopped."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from functions._cli.doctor.checks import Check, fine, judged, unknown
 from functions._cli.doctor.view import View
-from functions._runtime.manifests.services import GPU, GPU_NODE_LABEL
+from functions._domain.cluster import GPU, GPU_NODE_LABEL
 from functions.declaration import FUNCTIONS, Function
 
 SERVING = "knative-serving"

@@ -13,8 +13,6 @@ CLUSTER_LOCAL = {"networking.knative.dev/visibility": "cluster-local"}
 RESERVED_CPU = 20
 """A function's reserved CPU is this part of its limit: many functions at zero share few cores."""
 
-GPU = "nvidia.com/gpu"
-GPU_NODE_LABEL = "accelerator"
 GPU_DEADLINE = "1800s"
 """How long a revision may wait for a GPU node before Knative gives it up."""
 
@@ -79,8 +77,8 @@ def _pod(function: Function, variant: Variant | None, name: str) -> Manifest:
 
 def _placement(variant: Variant) -> Manifest:
     return {
-        "nodeSelector": {GPU_NODE_LABEL: variant.filter["accelerator"]},
-        "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
+        "nodeSelector": {cluster.GPU_NODE_LABEL: variant.filter["accelerator"]},
+        "tolerations": [{"key": cluster.GPU, "operator": "Exists", "effect": "NoSchedule"}],
     }
 
 
@@ -113,7 +111,7 @@ def _settings(function: Function) -> list[Manifest]:
 def _resources(function: Function, variant: Variant | None) -> Manifest:
     """Memory is reserved whole, so that no function is killed because another one grew."""
     memory = variant.memory if variant else function.memory
-    gpu = {GPU: str(variant.gpu)} if variant and variant.gpu else {}
+    gpu = {cluster.GPU: str(variant.gpu)} if variant and variant.gpu else {}
     reserved = f"{round(float(function.cpu) * 1000 / RESERVED_CPU)}m"
     return {
         "requests": {"cpu": reserved, "memory": memory, **gpu},
