@@ -19,9 +19,9 @@ import urllib3
 from functions._backends import words
 from functions._backends.keccak import checksummed, keccak
 from functions._domain.assets import Kind
-from functions._domain.authorizations import Authorization, Message
+from functions._domain.authorizations import Authorization, Message, evidence
 from functions._domain.errors import RejectedConflict, RejectedSigner, UnavailableLedger
-from functions._domain.ports import Contract, Grant
+from functions._domain.ports import Contract, Grant, Recorded
 
 ABI = Path(__file__).with_name("abi")
 GAS = 3_000_000
@@ -227,6 +227,12 @@ class EthereumLedger:
             return bool(entry[1])
         slot = self._read(self.address, "AssetLedger", "find", message.subject.bytes)[0]
         return bool(slot[3] if message.type == "Revocation" else slot[1])
+
+    def recorded(self, subject: UUID, claim: str, statement_digest: str) -> Recorded | None:
+        """The evidence that the ledger holds of a statement, or None."""
+        values = evidence(subject, claim, statement_digest, "passed").values()[:3]
+        authorizer, time_, verdict = self._read(self.evidence_log, "EvidenceLog", "find", *values)[0]
+        return Recorded(authorizer, time_, verdict) if time_ else None
 
     def carry(self, authorization: Authorization) -> None:
         """Send an authorization in a transaction of a throw-away account, and wait for its block."""

@@ -16,7 +16,7 @@ from typing import cast
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -32,6 +32,7 @@ from functions._domain.ports import Role
 from functions._domain.statements import PAYLOAD_TYPE
 
 _DETERMINISTIC = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+_DETERMINISTIC_PREHASHED = ec.ECDSA(utils.Prehashed(hashes.SHA256()), deterministic_signing=True)
 
 
 class RoleKeys:
@@ -92,6 +93,10 @@ class RoleKeys:
         key_id = hex_of(self.signing_key_digest)
         envelope.signatures[key_id] = Signature(key_id, raw.hex())
         return canonical(envelope.to_dict())
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """The P-256 key's signature, in DER, of something whose SHA-256 this is."""
+        return self._statement_key.sign(digest, _DETERMINISTIC_PREHASHED)
 
     def made(self, envelope: bytes) -> bool:
         """Whether an envelope carries this role key's valid signature."""

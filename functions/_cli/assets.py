@@ -105,11 +105,21 @@ def _add_import(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> No
         "import",
         "upload a model that was trained elsewhere",
         import_model,
-        ["polyglot model import model.pt2 --name classifier --wait"],
+        [
+            "polyglot model import model.pt2 --name classifier --wait",
+            "polyglot model import ./model --signature model.sig --signer-key signer.pem --wait",
+        ],
     )
     parser.add_argument("path", metavar="PATH", type=Path, help="the folder or file")
     parser.add_argument("--dataset", metavar="UUID", type=options.asset, help="the dataset it is said to be trained on")
     parser.add_argument("--name", help="a name to find it by (default: the folder's or file's own)")
+    parser.add_argument(
+        "--signature",
+        metavar="FILE",
+        type=Path,
+        help="an OpenSSF model signature of these files (model_signing sign key)",
+    )
+    parser.add_argument("--signer-key", metavar="PEM", type=Path, help="the public key that the signature must be of")
     parser.add_argument("--wait", action="store_true", help="wait until it is on the ledger and translated")
 
 
@@ -121,7 +131,9 @@ def register_dataset(args: argparse.Namespace) -> int:
 
 def import_model(args: argparse.Namespace) -> int:
     """Upload and register a model trained elsewhere."""
-    body = {"name": args.name or name_of(args.path), "dataset": args.dataset}
+    signed = {"signature": args.signature, "public_key": args.signer_key}
+    texts = {name: path.read_text() for name, path in signed.items() if path}
+    body = {"name": args.name or name_of(args.path), "dataset": args.dataset, **texts}
     return _register_upload(args, "trained-model", "/v1/trained-models", body)
 
 

@@ -24,4 +24,11 @@ class Kind(StrEnum):
         ]
 
 
+def sealing_claim(kind: Kind, has_parents: bool) -> str:
+    """What whoever seals an asset of a kind states of it; a trained model without a parent was imported."""
+    if kind is Kind.TRAINED_MODEL and not has_parents:
+        return "registration"
+    return {Kind.TRAINED_MODEL: "training", Kind.TRANSLATION: "translation"}.get(kind, "registration")
+
+
 RECORD_SCHEMA = "polyglot/record/v1"

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from functions._domain import intake, journal, paths, records, requests
+from functions._domain import intake, journal, model_signature, paths, records, requests
 from functions._domain.assets import Kind
 from functions._domain.digests import canonical, digest_of, digest_of_stream
+from functions._domain.drafts import Attestation, Draft
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest, UnavailableYet
 from functions._domain.events import Event
 from functions._domain.identity import inbox_request_id
@@ -16,7 +17,7 @@ from functions._domain.intake import Request
 from functions._domain.inventory import digest_of_lines
 from functions._domain.notices import notified_inboxes
 from functions._domain.ports import Ports, Storage
-from functions._domain.sealing import Draft, Expected, digested, is_sealed_by, seal
+from functions._domain.sealing import Expected, digested, is_sealed_by, seal
 from functions._domain.training import inspect
 
 _NAME = TypeAdapter[str](requests.Name)
@@ -37,8 +38,23 @@ def ingest(ports: Ports, request: Request) -> Kind:
     kind = kind or Kind(request.body["kind"])
     if not is_sealed_by(ports.storage, ports.signer, request.asset):
         draft, expected = _DRAFTS[kind](ports, request)
-        seal(ports.storage, ports.signer, draft, expected)
+        seal(ports.storage, ports.signer, draft, attestation(draft), expected)
     return kind
+
+
+def attestation(draft: Draft) -> Attestation:
+    """What the registrar states of what was uploaded or described: what it is, and under which policy."""
+    policy = {"licence": draft.fields.get("licence"), "allowImages": draft.fields.get("allow_images")}
+    said = {
+        "schema": "polyglot/registration/v1",
+        "asset": str(draft.id),
+        "kind": draft.kind.value,
+        "owner": draft.owner,
+        "requested": draft.requested,
+        "origin": {Kind.DATASET: "uploaded", Kind.MODEL: "described"}.get(draft.kind, "imported"),
+        "policy": policy if draft.kind is Kind.DATASET else None,
+    }
+    return Attestation("registration", lambda sealed: {**said, "outputs": sealed.outputs})
 
 
 def _dataset(ports: Ports, request: Request) -> tuple[Draft, Expected]:
@@ -63,6 +79,9 @@ def _model(ports: Ports, request: Request) -> tuple[Draft, Expected]:
 
 def _imported(ports: Ports, request: Request) -> tuple[Draft, Expected]:
     expected = _expected(ports.storage, request)
+    signed = request.body.get("signature")
+    if signed is not None:
+        expected = vouched(ports, request.asset, signed, request.body["public_key"], expected)
     format_ = inspect(ports.storage, paths.files_prefix(request.asset))
     fields = {
         "origin": "imported",
@@ -72,8 +91,29 @@ def _imported(ports: Ports, request: Request) -> tuple[Draft, Expected]:
         "accelerator": "none",
         "metrics": {},
         "claimed_dataset": request.body["dataset"],
+        "imported_signature": signed and {"digest": digest_of(signed.encode()), "key": request.body["public_key"]},
     }
     return _draft(request, Kind.TRAINED_MODEL, (), fields), expected
+
+
+def vouched(ports: Ports, asset: UUID, text: str, public_key: str, expected: Expected) -> Expected:
+    """Keep the OpenSSF signature that a model came with; returns what it, too, expects to be there.
+
+    Raises:
+        RejectedContent: it is none, not of this key, or lists other files than the client.
+    """
+    found = model_signature.foreign(text.encode())
+    if not ports.signatures.is_signature_of(found.signed, found.signature, public_key):
+        raise RejectedContent("the model's signature is not of the public key given with it: give the signer's key")
+    both = {path: (size, f"sha256:{found.files[path]}") for path, (size, _) in expected.items() if path in found.files}
+    for path in sorted(expected.keys() ^ found.files.keys()):
+        where = "the signature and not in the upload" if path in found.files else "the upload and not in the signature"
+        raise RejectedContent(f"{path!r} is in {where}: register exactly the files that were signed")
+    for path, (_, digest) in expected.items():
+        if digest not in (None, both[path][1]):
+            raise RejectedContent(f"{path!r} digests to {digest}, the model's signature says {both[path][1]}")
+    records.write(ports.storage, paths.imported_signature_key(asset), text.encode())
+    return both
 
 
 _DRAFTS = {Kind.DATASET: _dataset, Kind.MODEL: _model, Kind.TRAINED_MODEL: _imported}

@@ -4,6 +4,7 @@
 'a/b.csv'
 """
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable
 from uuid import UUID
@@ -106,6 +107,22 @@ def refusal_key(asset_json: str) -> str:
 def evidence_prefix(asset: UUID) -> str:
     """An asset's evidence."""
     return f"assets/{asset}/evidence/"
+
+
+def signatures_prefix(asset: UUID) -> str:
+    """An asset's signatures in others' formats."""
+    return f"assets/{asset}/signatures/"
+
+
+def model_signature_keys(asset: UUID, public_key: str) -> tuple[str, str]:
+    """Where a key's model signature is: its place, or beside it where an earlier key's stands there."""
+    own = hashlib.sha256(public_key.encode()).hexdigest()
+    return f"{signatures_prefix(asset)}model.sig", f"{signatures_prefix(asset)}model.{own}.sig"
+
+
+def imported_signature_key(asset: UUID) -> str:
+    """The signature that an imported model came with."""
+    return f"{signatures_prefix(asset)}imported.sig"
 
 
 def run_prefix(asset: UUID, execution: str = "") -> str:

@@ -109,6 +109,15 @@ class Grant:
     signing_key_digest: str | None
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What the ledger holds of some evidence: on whose word, when (seconds since 1970), which verdict (a number)."""
+
+    authorizer: str
+    time: int
+    verdict: int
+
+
 class Ledger(Protocol):
     """The tenant's ledger contracts; ``address`` is the AssetLedger's."""
 
@@ -120,6 +129,9 @@ class Ledger(Protocol):
 
     def is_recorded(self, message: Message) -> bool:
         """Whether what this message says is on the ledger."""
+
+    def recorded(self, subject: UUID, claim: str, statement_digest: str) -> Recorded | None:
+        """The evidence that the ledger holds of a statement, or None."""
 
     def carry(self, authorization: Authorization) -> None:
         """Put it on the ledger and wait for its block; nothing happens where it is there already.
@@ -148,11 +160,18 @@ class Signer(Protocol):
     def account(self) -> str:
         """The role's account on the ledger, checksummed."""
 
+    @property
+    def public_key(self) -> str:
+        """The P-256 public key in PEM."""
+
     def authorize(self, message: Message) -> Authorization:
         """Sign an EIP-712 message for the ledger."""
 
     def sign(self, statement: Mapping[str, object]) -> bytes:
         """An in-toto statement in a signed DSSE envelope, as canonical JSON."""
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """The P-256 key's signature, in DER, of something whose SHA-256 this is."""
 
     def made(self, envelope: bytes) -> bool:
         """Whether an envelope carries this role key's valid signature."""
@@ -160,11 +179,15 @@ class Signer(Protocol):
 
 @dataclass(frozen=True)
 class Channel:
-    """One input of a run: where the container finds it, which dataset it is, and what it must digest to."""
+    """One input of a run: where the container finds it, which dataset it is, and what it must digest to.
+
+    ``allow_images`` are the digests of the images that may train on it; any may where it is empty.
+    """
 
     name: str
     dataset: UUID
     inventory_digest: str
+    allow_images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -255,6 +278,25 @@ class Recipient:
     broker: Broker
 
 
+class Signatures(Protocol):
+    """Verifies signatures of others; keys are in PEM, and nothing about them is believed."""
+
+    def is_signed(self, envelope: bytes, public_key: str) -> bool:
+        """Whether a DSSE envelope carries a valid signature of a P-256 key, under the key's own ``keyid``."""
+
+    def is_signature(self, signed: bytes, signature: bytes, public_key: str) -> bool:
+        """Whether a signature in DER, of something whose SHA-256 is ``signed``, is valid for a P-256 key."""
+
+    def is_signature_of(self, data: bytes, signature: bytes, public_key: str) -> bool:
+        """Whether a signature in DER of some data is valid for a key on P-256, P-384 or P-521."""
+
+    def key_digest(self, public_key: str) -> str:
+        """The digest of a public key (SHA-256 of its SPKI in DER). Raises RejectedContent where it is none."""
+
+    def account_of(self, authorization: Authorization) -> str:
+        """The checksummed account whose key signed an authorization. Raises RejectedContent where none did."""
+
+
 class Ports(Protocol):
     """All that a handler may touch. Each part is made on first use, so a function imports only what it needs.
 
@@ -297,8 +339,9 @@ class Ports(Protocol):
     def signer(self) -> Signer:
         """The keys of this function's role."""
 
-    def is_signed(self, envelope: bytes, public_key: str) -> bool:
-        """Whether a DSSE envelope carries a valid signature of a P-256 public key in PEM."""
+    @property
+    def signatures(self) -> Signatures:
+        """Verifies signatures of others."""
 
     def now(self) -> datetime:
         """The time, for requests and marks; never for records."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from functions._domain import intake, journal, paths, records, training
-from functions._domain.assets import Kind
+from functions._domain.assets import Kind, sealing_claim
 from functions._domain.authorizations import evidence
 from functions._domain.digests import digest_of
 from functions._domain.errors import UnavailableNewer
@@ -20,7 +20,6 @@ from functions._domain.intake import Request
 from functions._domain.ports import Contract, Ledger, Storage
 
 State = Literal["done", "waiting", "running", "rejected", "failed", "exhausted"]
-CLAIM_OF = {Kind.TRAINED_MODEL: "training", Kind.TRANSLATION: "translation"}
 
 
 @dataclass(frozen=True)
@@ -144,11 +143,12 @@ class Progress:
         return self._step("deploy", view, done, event, view.asset)
 
     def _is_deployed(self, asset: UUID, kind: Kind) -> bool:
-        if self.contract(asset) is None:
+        contract = self.contract(asset)
+        if contract is None:
             return False
-        claim = CLAIM_OF.get(kind)
-        envelope = self._storage.read(paths.evidence_key(asset, claim, str(asset))) if claim else None
-        return claim is None or envelope is None or self.is_evidence_recorded(asset, claim, envelope)
+        claim = sealing_claim(kind, bool(contract.parents))
+        envelope = self._storage.read(paths.evidence_key(asset, claim, str(asset)))
+        return envelope is None or self.is_evidence_recorded(asset, claim, envelope)
 
     def contract(self, asset: UUID) -> Contract | None:
         """What the ledger says of an asset."""

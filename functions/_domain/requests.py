@@ -4,10 +4,10 @@ An ``asset.json`` in ``inbox/`` is the body of the matching POST plus ``files``.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from functions._domain.digests import is_digest
@@ -152,7 +152,20 @@ class ModelBody(Body):
     name: Name = "model"
 
 
-class TrainedModelBody(Body):
+class _Signed(Body):
+    """An OpenSSF model signature made by whoever trained a model, and the key that it must be of; both or none."""
+
+    signature: Annotated[str, Field(min_length=1, max_length=6 * 2**20)] | None = None
+    public_key: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+
+    @model_validator(mode="after")
+    def _require_both(self) -> Self:
+        if (self.signature is None) != (self.public_key is None):
+            raise ValueError("a signature and the public key of its signer are given together")
+        return self
+
+
+class TrainedModelBody(_Signed):
     """Imports a model trained elsewhere; ``dataset`` is a claim that nobody attests."""
 
     upload: UUID
@@ -193,7 +206,7 @@ class InboxDataset(Body):
     allow_images: Annotated[tuple[Digest, ...], Field(max_length=100)] = ()
 
 
-class InboxTrainedModel(Body):
+class InboxTrainedModel(_Signed):
     """``inbox/trained-model/<name>/asset.json``."""
 
     files: Annotated[tuple[InboxFile, ...], Field(min_length=1, max_length=100_000)]

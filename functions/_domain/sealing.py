@@ -1,8 +1,8 @@
 """Sealing: the one domain operation by which an asset becomes unchangeable.
 
-Digest the final objects, require exactly the expected files, then write ``inventory.jsonl``, ``record.json``, the
-statement of the step with its authorization, and last the registration's authorization. Each is create-only and
-deterministic, so a step that was cut off anywhere is done again to the same bytes.
+Digest the final objects, require exactly the expected files, then write ``inventory.jsonl``, and sign: see
+``functions._domain.signing``. Each is create-only and deterministic, so a step that was cut off anywhere is done again
+to the same bytes.
 """
 
 import hashlib
@@ -10,19 +10,17 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from functions._domain import paths, records
-from functions._domain.assets import RECORD_SCHEMA, Kind
-from functions._domain.authorizations import evidence, registration
 from functions._domain.digests import digest_of_stream, hex_of
+from functions._domain.drafts import Attestation, Draft, Sealed
 from functions._domain.errors import RejectedConflict, RejectedContent
 from functions._domain.inventory import InventoryLine, line
 from functions._domain.ports import Entry, Signer, Storage
-from functions._domain.statements import opened, statement
+from functions._domain.signing import sign
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,56 +30,6 @@ READERS = 8
 
 Expected = Mapping[str, tuple[int, str | None]]
 """What should be there: size in bytes and digest by path; a digest of None expects none in particular."""
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """What an asset's bytes came to."""
-
-    inventory_digest: str
-    files: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Draft:
-    """An asset about to be sealed: all that its record will say, apart from its inventory."""
-
-    id: UUID
-    kind: Kind
-    name: str
-    owner: str
-    tenant: str
-    requested: str
-    parents: tuple[UUID, ...] = ()
-    fields: Mapping[str, object] = field(default_factory=dict)
-
-    @classmethod
-    def made_from(
-        cls, parent: Mapping[str, Any], asset: UUID, kind: Kind, requested: str, fields: Mapping[str, object]
-    ) -> "Draft":
-        """What a step makes of a sealed asset: its only parent, whose name, owner and tenant it keeps."""
-        name, owner, tenant = parent["name"], parent["owner"], parent["tenant"]
-        return cls(asset, kind, name, owner, tenant, requested, (UUID(parent["id"]),), fields)
-
-    def record(self, sealed: Sealed) -> dict[str, object]:
-        """The record."""
-        return {
-            "schema": RECORD_SCHEMA,
-            "id": str(self.id),
-            "kind": self.kind.value,
-            "name": self.name,
-            "owner": self.owner,
-            "tenant": self.tenant,
-            "requested": self.requested,
-            "parents": [str(parent) for parent in self.parents],
-            "inventory": {"digest": sealed.inventory_digest, "files": sealed.files, "bytes": sealed.size},
-            **self.fields,
-        }
-
-
-Attest = Callable[[str], Mapping[str, object]]
-"""Makes the predicate of a step's statement from the asset's inventory digest."""
 
 
 def digested(storage: Storage, prefix: str) -> Iterator[InventoryLine]:
@@ -110,13 +58,7 @@ def in_order(call: Callable[[Item], Result], items: Iterable[Item], width: int =
 
 
 def seal(
-    storage: Storage,
-    signer: Signer,
-    draft: Draft,
-    expected: Expected | None = None,
-    claim: str = "",
-    attest: Attest | None = None,
-    verdict: str = "passed",
+    storage: Storage, signer: Signer, draft: Draft, attestation: Attestation, expected: Expected | None = None
 ) -> Sealed:
     """Seal an asset whose files are in their final place; done already is success.
 
@@ -124,10 +66,8 @@ def seal(
         storage: the bucket.
         signer: the keys of whoever digests, which is whoever calls.
         draft: what the record will say.
+        attestation: what the step states.
         expected: exactly the files that must be there; None where whatever is there counts.
-        claim: the claim of the step's statement, with ``attest``.
-        attest: makes the statement's predicate.
-        verdict: what the ledger is told of it, a key of ``authorizations.VERDICTS``.
 
     Raises:
         RejectedContent: a file is missing, too many, or not what was expected. Nothing was written.
@@ -137,18 +77,7 @@ def seal(
         spool = Path(folder, "inventory.jsonl")
         sealed = _take_inventory(storage, draft.id, spool, expected)
         _write_inventory(storage, draft.id, spool, sealed)
-    record_digest = records.write_record(storage, draft.record(sealed))
-    if attest is not None:
-        envelope = signer.sign(statement(claim, draft.id, sealed.inventory_digest, attest(sealed.inventory_digest)))
-        envelope = record_statement(storage, signer, paths.evidence_key(draft.id, claim, str(draft.id)), envelope)
-        message = evidence(draft.id, claim, opened(envelope).digest, verdict)
-        records.store_authorization(storage, signer.authorize(message))
-    for parent in draft.parents:
-        storage.create(paths.child_key(parent, draft.id), b"")
-    storage.create(paths.name_key(draft.kind, draft.name, draft.id), b"")
-    message = registration(draft.id, draft.kind.number, sealed.inventory_digest, record_digest, draft.parents)
-    records.store_authorization(storage, signer.authorize(message))
-    return sealed
+        return sign(storage, signer, draft, attestation, sealed, spool)
 
 
 def copied(storage: Storage, staged: str, asset: UUID) -> Expected:
@@ -159,26 +88,6 @@ def copied(storage: Storage, staged: str, asset: UUID) -> Expected:
         storage.copy(entry.key, paths.files_prefix(asset) + path)
         expected[path] = (entry.size, None)
     return expected
-
-
-def record_statement(storage: Storage, signer: Signer, key: str, envelope: bytes) -> bytes:
-    """Write a signed statement; where one by an earlier execution or key stands, that one counts and is returned.
-
-    Raises:
-        RejectedConflict: what stands there was not signed by this key, and says something else.
-    """
-    if storage.create(key, envelope):
-        return envelope
-    existing = storage.read(key) or b""
-    if not signer.made(existing) and _without_signer(existing) != _without_signer(envelope):
-        raise RejectedConflict(f"{key} holds a statement that the {signer.role} key did not sign")
-    return existing
-
-
-def _without_signer(envelope: bytes) -> object:
-    """What a statement says, whoever says it: after a key was replaced, both keys say the same."""
-    document = opened(envelope).document
-    return {**document, "predicate": {name: said for name, said in document["predicate"].items() if name != "signer"}}
 
 
 def is_sealed_by(storage: Storage, signer: Signer, asset: UUID) -> bool:

@@ -11,17 +11,27 @@ from typing import Any
 from uuid import UUID
 
 from functions._domain import schemas
+from functions._domain.authorizations import VERDICTS
 from functions._domain.digests import digest_of, hex_of
 from functions._domain.errors import RejectedContent
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATES = {
+    "registration": "https://polyglot-model-sharing.dev/predicates/registration/v1",
     "training": "https://slsa.dev/provenance/v1",
     "translation": "https://polyglot-model-sharing.dev/predicates/translation/v1",
     "integrity": "https://polyglot-model-sharing.dev/predicates/verification/v1",
     "provenance": "https://polyglot-model-sharing.dev/predicates/verification/v1",
 }
+ROLES = {
+    "registration": "registrar",
+    "training": "trainer",
+    "translation": "translator",
+    "integrity": "verifier",
+    "provenance": "verifier",
+}
+"""Who makes a claim; the ledger's EvidenceLog insists on it."""
 BUILD_TYPE = "https://polyglot-model-sharing.dev/build-types/training/v1"
 
 
@@ -54,6 +64,17 @@ class Evidence:
         return found
 
     @property
+    def signer(self) -> Mapping[str, Any]:
+        """Who says that they signed: ``role``, ``account`` and ``publicKey``."""
+        found = self.predicate.get("signer")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def subject_name(self) -> str:
+        """What the statement calls its subject."""
+        return str(self.document["subject"][0].get("name"))
+
+    @property
     def subject_digest(self) -> str:
         """The inventory digest that the statement is about."""
         return f"sha256:{self.document['subject'][0]['digest']['sha256']}"
@@ -81,3 +102,14 @@ def opened(envelope: bytes) -> Evidence:
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise RejectedContent(f"not a signed statement: {error}") from error
     return evidence
+
+
+def verdict_of(claim: str, predicate: Mapping[str, Any]) -> int:
+    """The verdict that the ledger must have beside a statement, as its number; 0 where the statement has none."""
+    if claim in ("registration", "training"):
+        return VERDICTS["passed"]
+    if claim == "translation":
+        said = {"equal": "passed", "within-tolerance": "within-tolerance", "not-equal": "failed"}
+        report = predicate.get("report")
+        return VERDICTS.get(said.get(str(report.get("verdict")) if isinstance(report, dict) else "", ""), 0)
+    return VERDICTS.get(str(predicate.get("verdict")), 0)

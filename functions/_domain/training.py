@@ -9,11 +9,12 @@ from uuid import UUID
 from functions._domain import choosing, journal, paths, records
 from functions._domain.assets import Kind
 from functions._domain.digests import digest_of_stream
+from functions._domain.drafts import Attestation, Draft, Sealed
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest
 from functions._domain.formats import Format, ModelFile, detect
 from functions._domain.identity import trained_model_id
 from functions._domain.ports import Channel, Ports, Run, RunState, Storage
-from functions._domain.sealing import Draft, copied, seal
+from functions._domain.sealing import copied, seal
 from functions._domain.seekable import stored_file
 from functions._domain.statements import BUILD_TYPE
 
@@ -65,7 +66,8 @@ def planned(storage: Storage, model: UUID, attempt: int) -> Run:
     for name, dataset in record["datasets"].items():
         dataset_record = records.required(storage, UUID(dataset), Kind.DATASET)
         _require_allowed(dataset_record, record["image"])
-        channels.append(Channel(name, UUID(dataset), dataset_record["inventory"]["digest"]))
+        allowed = tuple(dataset_record["allow_images"])
+        channels.append(Channel(name, UUID(dataset), dataset_record["inventory"]["digest"], allowed))
     return Run(
         name=run_name(model, attempt),
         asset=trained_model_id(model, attempt),
@@ -143,9 +145,8 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
         storage,
         ports.signer,
         draft,
+        Attestation("training", lambda sealed: provenance(run, record, chosen, metrics, sealed)),
         expected,
-        claim="training",
-        attest=lambda inventory: provenance(run, record, chosen, metrics, inventory),
     )
 
 
@@ -192,7 +193,7 @@ def read_metrics(storage: Storage, staged: str) -> Mapping[str, float]:
 
 
 def provenance(
-    run: Run, record: Mapping[str, Any], chosen: Mapping[str, Any], metrics: Mapping[str, float], inventory: str
+    run: Run, record: Mapping[str, Any], chosen: Mapping[str, Any], metrics: Mapping[str, float], sealed: Sealed
 ) -> Mapping[str, object]:
     """SLSA provenance v1 (https://slsa.dev/spec/v1.0/provenance) of a training."""
     image = {"uri": f"image:{run.image.partition('@')[0]}", "digest": {"sha256": run.image.rpartition("sha256:")[2]}}
@@ -213,7 +214,11 @@ def provenance(
                 "resources": record["resources"],
                 "deadline": run.deadline,
             },
-            "internalParameters": {"environment": chosen["environment"], "isolation": chosen["isolation"]},
+            "internalParameters": {
+                "environment": chosen["environment"],
+                "isolation": chosen["isolation"],
+                "policy": [policy(one, run.image) for one in run.channels],
+            },
             "resolvedDependencies": [image, *inputs],
         },
         "runDetails": {
@@ -225,8 +230,14 @@ def provenance(
             },
             "byproducts": [{"name": "metrics.json", "annotations": dict(metrics)}],
         },
-        "outputs": {"inventory": inventory},
+        "outputs": sealed.outputs,
     }
+
+
+def policy(channel: Channel, image: str) -> Mapping[str, object]:
+    """That a dataset's policy allows an image, and by which rule; what it does not allow was refused before."""
+    rule = "listed" if channel.allow_images else "any image"
+    return {"dataset": str(channel.dataset), "allowImages": list(channel.allow_images), "rule": rule, "allowed": True}
 
 
 def is_cancelled(storage: Storage, model: UUID, attempt: int) -> bool:

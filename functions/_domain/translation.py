@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 from functions._domain import choosing, journal, paths, records
 from functions._domain.assets import Kind
 from functions._domain.digests import Digesting, canonical
+from functions._domain.drafts import Attestation, Draft
 from functions._domain.errors import RejectedContent
 from functions._domain.identity import translation_id
 from functions._domain.inventory import read as read_inventory
 from functions._domain.ports import Ports, Storage
-from functions._domain.sealing import Draft, copied, seal
+from functions._domain.sealing import copied, seal
 
 REPORT = "report.json"
 MEASURED = ("figures", "metric", "top1_agreement", "tolerance", "cases", "seed")
@@ -109,12 +110,12 @@ def _promote(
         },
     )
     predicate = {
+        "schema": "polyglot/translation/v1",
+        "asset": str(target),
         "source": {"asset": str(source), "inventory": record["inventory"]["digest"]},
         "parameters": {} if opset is None else {"opset": opset},
         "report": report,
     }
     verdict = {"equal": "passed", "within-tolerance": "within-tolerance"}.get(report["verdict"], "failed")
-    seal(
-        storage, ports.signer, draft, expected, claim="translation",
-        attest=lambda inventory: {**predicate, "outputs": {"inventory": inventory}}, verdict=verdict,
-    )  # fmt: skip
+    said = Attestation("translation", lambda sealed: {**predicate, "outputs": sealed.outputs}, verdict)
+    seal(storage, ports.signer, draft, said, expected)

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from functions._domain.ports import Broker, Engine, Ledger, Recipient, Role, Signer, Storage, Translator
+from functions._domain.ports import Broker, Engine, Ledger, Recipient, Role, Signatures, Signer, Storage, Translator
 from functions._runtime.settings import MissingSetting, required
 from functions.declaration import Function
 
@@ -113,11 +113,12 @@ class WiredPorts:
             self._setting("POLYGLOT_EVIDENCE_LOG"),
         )
 
-    def is_signed(self, envelope: bytes, public_key: str) -> bool:
-        """Whether an envelope carries a valid signature of a public key."""
-        from functions._backends.keys import verified_by
+    @cached_property
+    def signatures(self) -> Signatures:
+        """Verifies signatures of others."""
+        from functions._backends.signatures import KeySignatures
 
-        return verified_by(envelope, public_key)
+        return KeySignatures()
 
     def now(self) -> datetime:
         """The time."""

@@ -6,7 +6,8 @@ from functions._domain.errors import RejectedRequest
 from functions._domain.events import Event, announce
 from functions._domain.intake import Request
 from functions._domain.ports import Ports
-from functions._domain.sealing import record_statement
+from functions._domain.provenance import provenance
+from functions._domain.signing import record_statement
 from functions._domain.statements import opened, statement
 
 
@@ -31,7 +32,7 @@ def signed(request: Request, claim: str, ports: Ports) -> bytes:
     finding = (
         verification.integrity(storage, ledger, asset, request.body["path"])
         if claim == "integrity"
-        else verification.provenance(storage, ledger, asset, ports.is_signed)
+        else provenance(storage, ledger, asset, ports.signatures)
     )
     contract = ledger.find(asset)
     digest = contract.inventory_digest if contract else f"sha256:{'0' * 64}"

@@ -17,6 +17,9 @@ def encode(run: Run) -> dict[str, object]:
 
 def decode(document: Mapping[str, Any]) -> Run:
     """The run of a document."""
-    channels = [Channel(each["name"], UUID(each["dataset"]), each["inventory_digest"]) for each in document["channels"]]
+    channels = [
+        Channel(each["name"], UUID(each["dataset"]), each["inventory_digest"], tuple(each["allow_images"]))
+        for each in document["channels"]
+    ]
     typed = {"asset": UUID(document["asset"]), "model": UUID(document["model"]), "command": tuple(document["command"])}
     return Run(**{**document, **typed, "channels": tuple(channels)})
