@@ -34,14 +34,21 @@ class Presigned:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Storage(Protocol):
-    """The tenant's bucket."""
+class Reader(Protocol):
+    """What can be read of a tenant's bucket; a bundle of evidence can be read so too."""
 
     def read(self, key: str, limit: int = ...) -> bytes | None:
         """A small object whole, or None where there is none. Raises RejectedTooLarge above ``limit`` bytes."""
 
     def open(self, key: str) -> Iterator[bytes] | None:
         """An object in chunks of about 1 MiB, or None where there is none."""
+
+    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """All objects below a prefix in key order, from the first key greater than ``after``."""
+
+
+class Storage(Reader, Protocol):
+    """The tenant's bucket."""
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
         """``length`` bytes from ``start``, fewer at the end. Raises RejectedUnknown where there is no object."""
@@ -57,9 +64,6 @@ class Storage(Protocol):
 
     def copy(self, source: str, destination: str) -> bool:
         """Copy on the server to a key that is not there yet; of any size."""
-
-    def list(self, prefix: str, after: str = "") -> Iterator[Entry]:
-        """All objects below a prefix in key order, from the first key greater than ``after``."""
 
     def folders(self, prefix: str, after: str = "") -> Iterator[str]:
         """The names directly below ``prefix`` that have objects below them, in order."""
@@ -118,8 +122,8 @@ class Recorded:
     verdict: int
 
 
-class Ledger(Protocol):
-    """The tenant's ledger contracts; ``address`` is the AssetLedger's."""
+class LedgerReader(Protocol):
+    """What the ledger says: asked of a node, or proven by a bundle. ``address`` is the AssetLedger's."""
 
     address: str
     chain_id: int
@@ -127,11 +131,18 @@ class Ledger(Protocol):
     def find(self, asset: UUID) -> Contract | None:
         """The asset's contract, or None where it is not registered."""
 
-    def is_recorded(self, message: Message) -> bool:
-        """Whether what this message says is on the ledger."""
-
     def recorded(self, subject: UUID, claim: str, statement_digest: str) -> Recorded | None:
         """The evidence that the ledger holds of a statement, or None."""
+
+    def grants(self) -> Sequence[Grant]:
+        """The history of role keys, oldest first."""
+
+
+class Ledger(LedgerReader, Protocol):
+    """The tenant's ledger contracts."""
+
+    def is_recorded(self, message: Message) -> bool:
+        """Whether what this message says is on the ledger."""
 
     def carry(self, authorization: Authorization) -> None:
         """Put it on the ledger and wait for its block; nothing happens where it is there already.
@@ -141,9 +152,6 @@ class Ledger(Protocol):
             RejectedConflict: the ledger refuses it for ever, with its error's name and values.
             UnavailableLedger: not yet known; ask again.
         """
-
-    def grants(self) -> Sequence[Grant]:
-        """The history of role keys, oldest first."""
 
 
 Role = Literal["registrar", "trainer", "translator", "verifier"]

@@ -14,7 +14,7 @@ from functions._domain import consistency, paths, records
 from functions._domain.assets import Kind, sealing_claim
 from functions._domain.authorizations import Authorization, registration
 from functions._domain.errors import RejectedContent, UnavailableNewer
-from functions._domain.ports import Contract, Grant, Ledger, Recorded, Signatures, Storage
+from functions._domain.ports import Contract, Grant, LedgerReader, Reader, Recorded, Signatures
 from functions._domain.statements import PREDICATES, ROLES, Evidence, opened, verdict_of
 from functions._domain.verification import SHOWN, Finding, record_problems
 
@@ -31,7 +31,7 @@ class Examined:
     statement: Evidence | None = None
 
 
-def provenance(storage: Storage, ledger: Ledger, asset: UUID, signatures: Signatures) -> Finding:
+def provenance(storage: Reader, ledger: LedgerReader, asset: UUID, signatures: Signatures) -> Finding:
     """Check an asset's lineage up to its datasets: ledger, roles, authorizations and signed statements."""
     found = list(Examiner(storage, ledger, signatures).lineage(asset))
     checked = {"assets": [str(one.id) for one in found if one.contract]}
@@ -46,8 +46,8 @@ def provenance(storage: Storage, ledger: Ledger, asset: UUID, signatures: Signat
 class Examiner:
     """Looks at assets, one by one or with all their ancestors."""
 
-    storage: Storage
-    ledger: Ledger
+    storage: Reader
+    ledger: LedgerReader
     signatures: Signatures
 
     @cached_property

@@ -19,7 +19,7 @@ from functions._domain.errors import (
     RejectedUnknown,
     UnavailableNewer,
 )
-from functions._domain.ports import Storage
+from functions._domain.ports import Reader, Storage
 
 log = logging.getLogger(__name__)
 Document = Mapping[str, Any]
@@ -43,7 +43,7 @@ def _require_not_newer(there: bytes, data: bytes, key: str) -> None:
         parse(there, key, json.loads(data)["schema"])
 
 
-def read(storage: Storage, key: str, schema: str) -> Document | None:
+def read(storage: Reader, key: str, schema: str) -> Document | None:
     """A stored JSON document of a schema, or None.
 
     Raises:
@@ -65,7 +65,7 @@ def parse(data: bytes, key: str, schema: str) -> Document:
     return document  # type: ignore[no-any-return]
 
 
-def of_asset(storage: Storage, asset: UUID) -> Document | None:
+def of_asset(storage: Reader, asset: UUID) -> Document | None:
     """An asset's record, or None where it is not sealed.
 
     Raises:
@@ -78,7 +78,7 @@ def of_asset(storage: Storage, asset: UUID) -> Document | None:
     return record
 
 
-def required(storage: Storage, asset: UUID, kind: Kind | None = None) -> Document:
+def required(storage: Reader, asset: UUID, kind: Kind | None = None) -> Document:
     """A sealed asset's record.
 
     Raises:
@@ -105,7 +105,7 @@ def of_subject(storage: Storage, subject: UUID, kind: Kind | None = None) -> Doc
         raise RejectedRequest(str(error)) from error
 
 
-def authorizations(storage: Storage, asset: UUID) -> Iterator[Authorization]:
+def authorizations(storage: Reader, asset: UUID) -> Iterator[Authorization]:
     """An asset's stored authorizations, the registration first; what else lies there is passed over.
 
     Raises:

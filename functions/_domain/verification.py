@@ -15,7 +15,7 @@ from functions._domain import paths
 from functions._domain.digests import digest_of, digest_of_stream, hex_of
 from functions._domain.inventory import InventoryLine, order
 from functions._domain.inventory import read as read_inventory
-from functions._domain.ports import Contract, Entry, Ledger, Storage
+from functions._domain.ports import Contract, Entry, Ledger, Reader, Storage
 from functions._domain.sealing import in_order
 
 CLAIMS = ("integrity", "provenance")
@@ -47,7 +47,7 @@ def integrity(storage: Storage, ledger: Ledger, asset: UUID, path: str | None = 
     return Finding("passed", (f"{files}, {counts['bytes']:,} bytes: as registered",), counts)
 
 
-def record_problems(storage: Storage, asset: UUID, contract: Contract) -> Iterator[str]:
+def record_problems(storage: Reader, asset: UUID, contract: Contract) -> Iterator[str]:
     """What is wrong with a record, looked at as bytes."""
     data = storage.read(paths.record_key(asset))
     if data is None:
