@@ -8,7 +8,7 @@ BIN := .venv/bin
 TORCH_INDEX ?=
 TORCH_WHEELS ?=
 TORCH_OPTIONS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS))
-EXTRAS := ledger,local,argo,telemetry,torch,sklearn,dev
+EXTRAS := ledger,check,local,argo,telemetry,torch,sklearn,dev
 
 .PHONY: help
 help: ## List the targets

@@ -18,23 +18,20 @@ import urllib3
 
 from functions._backends import words
 from functions._backends.keccak import checksummed, keccak
+from functions._backends.proofs import clone, slots
 from functions._domain.assets import Kind
 from functions._domain.authorizations import Authorization, Message, evidence
 from functions._domain.errors import RejectedConflict, RejectedSigner, UnavailableLedger
-from functions._domain.ports import Contract, Grant, Recorded
+from functions._domain.ports import ROLES, Contract, Grant, Recorded, Wanted
 
 ABI = Path(__file__).with_name("abi")
 GAS = 3_000_000
 """The gas limit of a carried transaction; a registration uses about 130,000, one with 32 parents under 400,000."""
 
 RECEIPT_SECONDS = 60
-PROXY = 45
-"""The length of an ERC-1167 proxy before its immutable arguments (https://eips.ethereum.org/EIPS/eip-1167)."""
-
 CALLS = {"Registration": "register", "Revocation": "revoke", "Evidence": "record"}
 NOT_APPOINTED = ("AssetLedgerUnauthorizedAuthorizer", "EvidenceLogUnauthorizedAuthorizer")
 ALREADY = ("AssetLedgerAlreadyRegistered", "AssetLedgerAlreadyRevoked", "EvidenceLogAlreadyRecorded")
-ROLES = ("registrar", "trainer", "translator", "verifier")
 
 
 class Reverted(Exception):
@@ -44,6 +41,14 @@ class Reverted(Exception):
         self.name, self.values = name, values
         shown = ", ".join(value.hex() if isinstance(value, bytes) else str(value) for value in values)
         super().__init__(f"{name}({shown})")
+
+
+class UnavailableAnswer(UnavailableLedger):
+    """The node answered with an error; ``code`` is JSON-RPC's (https://www.jsonrpc.org/specification#error_object)."""
+
+    def __init__(self, message: str, code: object) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Rpc:
@@ -90,7 +95,7 @@ def _failure(method: str, error: Mapping[str, Any]) -> Exception:
         return decoded_error(bytes.fromhex(data[2:]))
     if error.get("code") == 3 or "revert" in str(error.get("message", "")).lower():
         return Reverted(str(error.get("message", "reverted")))
-    return UnavailableLedger(f"the EVM node refused {method}: {error.get('message', error)}")
+    return UnavailableAnswer(f"the EVM node refused {method}: {error.get('message', error)}", error.get("code"))
 
 
 @cache
@@ -170,7 +175,7 @@ def topic(contract: str, event: str) -> str:
 @cache
 def _role(identifier: str) -> str:
     """The role with an identifier; the identifier itself where it is none of ours."""
-    known = {"0x" + keccak(f"{role.upper()}_ROLE".encode()).hex(): role for role in ROLES}
+    known = {"0x" + slots.role_id(role).hex(): role for role in ROLES}
     return known.get(identifier, identifier)
 
 
@@ -203,17 +208,19 @@ class EthereumLedger:
         address, registered_at, kind, revoked = slot
         if registered_at == 0:
             return None
-        code = bytes.fromhex(self._rpc("eth_getCode", address, "latest")[2:])[PROXY:]
-        parents = tuple(UUID(bytes=code[at : at + 16]) for at in range(100, len(code), 16))
+        try:
+            metadata = clone.read(bytes.fromhex(self._rpc("eth_getCode", address, "latest")[2:]))
+        except ValueError as error:
+            raise UnavailableLedger(f"the EVM node has no asset's code at {address}: {error}") from error
         return Contract(
             address=address,
-            kind=list(Kind)[kind - 1],
+            kind=Kind.numbered(kind),
             registered_at=registered_at,
             revoked=revoked,
-            inventory_digest=f"sha256:{code[16:48].hex()}",
-            record_digest=f"sha256:{code[48:80].hex()}",
-            authorizer=checksummed(code[80:100]),
-            parents=parents,
+            inventory_digest=metadata.inventory_digest,
+            record_digest=metadata.record_digest,
+            authorizer=metadata.authorizer,
+            parents=metadata.parents,
         )
 
     def _read(self, address: str, contract: str, function: str, *values: object) -> tuple[Any, ...]:
@@ -257,6 +264,12 @@ class EthereumLedger:
             if error.name not in ALREADY:
                 kind = RejectedSigner if error.name in NOT_APPOINTED else RejectedConflict
                 raise kind(f"the ledger refuses this {message.type.lower()}: {error}") from error
+
+    def prove(self, wanted: Wanted) -> Mapping[str, Any]:
+        """What the ledger says of all this at one block, with its proof."""
+        from functions._backends.proofs.making import prove
+
+        return prove(self._rpc, self.address, self.evidence_log, self.chain_id, wanted)
 
     def grants(self) -> Sequence[Grant]:
         """The history of role keys, oldest first."""

@@ -11,10 +11,11 @@ from eth_abi.abi import encode
 from functions._backends.ethereum import Rpc, call_data, interface, legacy_transaction, results
 from functions._backends.keccak import checksummed, keccak
 from functions._backends.keys import account_of
+from functions._backends.proofs import code
+from functions._backends.proofs.slots import role_id
 from functions._domain.digests import bytes_of
 from functions._domain.errors import RejectedConflict, UnavailableLedger
 
-IMPLEMENTATIONS = ("DatasetAsset", "ModelAsset", "TrainedModelAsset", "TranslationAsset")
 DEPLOY_GAS = 8_000_000
 
 
@@ -53,14 +54,14 @@ class LedgerAdmin:
             "AssetLedger": encode(["address", "address[4]"], [self.account, addresses[:4]]),
             "EvidenceLog": encode(["address"], [addresses[4]]),
         }
-        for nonce, name in enumerate((*IMPLEMENTATIONS, "AssetLedger", "EvidenceLog")):
+        for nonce, name in enumerate((*code.DEFINITIONS.values(), "AssetLedger", "EvidenceLog")):
             self._deploy(nonce, name, addresses[nonce], arguments.get(name, b""), chain_id)
         return Addresses(chain_id, addresses[4], addresses[5])
 
     def _deploy(self, nonce: int, name: str, address: str, arguments: bytes, chain_id: int) -> None:
         if not self._stands(name, address):
-            code = bytes.fromhex(interface(name)["bytecode"].removeprefix("0x")) + arguments
-            self._send(legacy_transaction(self._key, nonce, None, code, chain_id, DEPLOY_GAS))
+            initial = bytes.fromhex(interface(name)["bytecode"].removeprefix("0x")) + arguments
+            self._send(legacy_transaction(self._key, nonce, None, initial, chain_id, DEPLOY_GAS))
             if not self._stands(name, address):
                 raise UnavailableLedger(f"{name} is not at {address} after its deployment")
 
@@ -68,13 +69,7 @@ class LedgerAdmin:
         found = bytes.fromhex(self._rpc("eth_getCode", address, "latest")[2:])
         if not found:
             return False
-        expected = bytearray(bytes.fromhex(interface(name)["deployedBytecode"].removeprefix("0x")))
-        comparable = bytearray(found)
-        for places in interface(name)["immutableReferences"].values():  # the constructor wrote these
-            for place in places:
-                start, end = place["start"], place["start"] + place["length"]
-                expected[start:end] = comparable[start:end] = bytes(end - start)
-        if expected != comparable:
+        if code.immutables(name, found) is None:
             raise RejectedConflict(
                 f"the contract at {address} is not this version's {name}: "
                 "use a new admin key (a new ledger), or the version of this platform that deployed it"
@@ -83,16 +78,16 @@ class LedgerAdmin:
 
     def appoint(self, ledger: str, role: str, account: str, signing_key_digest: str) -> bool:
         """Grant a role to an account and bind its P-256 key; False where that was so already."""
-        role_id = keccak(f"{role.upper()}_ROLE".encode())
-        held = self._rpc.call(ledger, call_data("AssetLedger", "hasRole", role_id, account))
+        identifier = role_id(role)
+        held = self._rpc.call(ledger, call_data("AssetLedger", "hasRole", identifier, account))
         if results("AssetLedger", "hasRole", held)[0]:
             return False
-        self._act(ledger, call_data("AssetLedger", "appoint", role_id, account, bytes_of(signing_key_digest)))
+        self._act(ledger, call_data("AssetLedger", "appoint", identifier, account, bytes_of(signing_key_digest)))
         return True
 
     def dismiss(self, ledger: str, role: str, account: str) -> None:
         """End an account's role; what it authorized before stays."""
-        self._act(ledger, call_data("AssetLedger", "dismiss", keccak(f"{role.upper()}_ROLE".encode()), account))
+        self._act(ledger, call_data("AssetLedger", "dismiss", role_id(role), account))
 
     def _act(self, to: str, data: bytes) -> None:
         chain_id = int(self._rpc("eth_chainId"), 16)

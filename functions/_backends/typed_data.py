@@ -19,10 +19,11 @@ HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 def digest(message: Message, chain_id: int, contract: str) -> bytes:
     """The 32 bytes that are signed: keccak256(0x1901 ‖ domain separator ‖ struct hash)."""
-    return keccak(b"\x19\x01" + _domain_separator(CONTRACTS[message.type], chain_id, contract) + _struct_hash(message))
+    return keccak(b"\x19\x01" + domain_separator(CONTRACTS[message.type], chain_id, contract) + _struct_hash(message))
 
 
-def _domain_separator(name: str, chain_id: int, contract: str) -> bytes:
+def domain_separator(name: str, chain_id: int, contract: str) -> bytes:
+    """What binds a signature to one contract of one chain."""
     values = [keccak(DOMAIN.encode()), keccak(name.encode()), keccak(b"1"), chain_id, contract]
     return keccak(encode(["bytes32", "bytes32", "bytes32", "uint256", "address"], values))
 

@@ -16,6 +16,11 @@ class Kind(StrEnum):
         """The kind on the ledger, from 1."""
         return list(Kind).index(self) + 1
 
+    @classmethod
+    def numbered(cls, number: int) -> "Kind":
+        """The kind that has this number on the ledger."""
+        return list(cls)[number - 1]
+
     @property
     def role(self) -> str:
         """The role that may register this kind (a trained model without a parent is the registrar's)."""

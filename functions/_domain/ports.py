@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 from uuid import UUID
 
 from functions._domain.assets import Kind
@@ -122,6 +122,15 @@ class Recorded:
     verdict: int
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be proven of the ledger: assets, ``Evidence`` messages, signing keys of (role, account)."""
+
+    assets: tuple[UUID, ...] = ()
+    evidence: tuple[Message, ...] = ()
+    signers: tuple[tuple[str, str], ...] = ()
+
+
 class LedgerReader(Protocol):
     """What the ledger says: asked of a node, or proven by a bundle. ``address`` is the AssetLedger's."""
 
@@ -153,8 +162,17 @@ class Ledger(LedgerReader, Protocol):
             UnavailableLedger: not yet known; ask again.
         """
 
+    def prove(self, wanted: Wanted) -> Mapping[str, Any]:
+        """What the ledger says of all this at one block, with its proof: a document of ``bundles.LedgerProof``.
+
+        Raises:
+            RejectedContent: this chain's blocks are of a kind that we do not know how to prove.
+            UnavailableLedger: the node gives no proofs of one block, with what to do.
+        """
+
 
 Role = Literal["registrar", "trainer", "translator", "verifier"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Signer(Protocol):
