@@ -49,12 +49,6 @@ def member_slot(role: str, account: str) -> bytes:
     return _at(_address(account), _at(role_id(role), _number(_ROLES)))
 
 
-def role_admin_slot(role: str) -> bytes:
-    """Where ``AssetLedger`` keeps which role appoints to a role."""
-    base = int.from_bytes(_at(role_id(role), _number(_ROLES)), "big")
-    return _number((base + 1) % 2**256)
-
-
 def evidence_slot(subject: UUID, claim: str, statement_digest: str) -> bytes:
     """Where ``EvidenceLog`` keeps what was recorded of a statement."""
     parts = (subject.bytes, claim.encode("ascii"), bytes_of(statement_digest))

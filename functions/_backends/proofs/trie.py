@@ -44,6 +44,8 @@ def value_at(root: bytes, key: bytes, proof: Sequence[str], what: str, where: st
     from trie import exceptions as theirs
 
     given = [unhex(node, what) for node in proof]
+    if b"" in given:  # the library takes it for a blank one
+        raise RejectedContent(f"{what} has a node without bytes")
     if root != EMPTY_ROOT and (not given or keccak(given[0]) != root):
         raise RejectedContent(f"{what} does not lead to {where}, 0x{root.hex()}")
     nodes = _Nodes(given)
