@@ -271,10 +271,10 @@ class EthereumLedger:
 
         return prove(self._rpc, self.address, self.evidence_log, self.chain_id, wanted)
 
-    def grants(self) -> Sequence[Grant]:
-        """The history of role keys, oldest first."""
+    def grants(self, until: str = "latest") -> Sequence[Grant]:
+        """The history of role keys, oldest first, until a block."""
         topics = [topic("AssetLedger", "RoleAppointed"), topic("AssetLedger", "RoleDismissed")]
-        query = {"address": self.address, "fromBlock": "0x0", "toBlock": "latest", "topics": [topics]}
+        query = {"address": self.address, "fromBlock": "0x0", "toBlock": until, "topics": [topics]}
         return [self._grant(log, topics[0]) for log in self._rpc("eth_getLogs", query)]
 
     def _grant(self, log: Mapping[str, Any], appointed: str) -> Grant:

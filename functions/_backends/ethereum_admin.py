@@ -4,7 +4,7 @@ The tenant's admin key deploys at fixed nonces 0 to 5, so the contracts are foun
 it twice does nothing.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from eth_abi.abi import encode
 
@@ -98,23 +98,3 @@ class LedgerAdmin:
         receipt = self._rpc.wait(self._rpc("eth_sendRawTransaction", raw))
         if int(receipt["status"], 16) != 1:
             raise RejectedConflict(f"the ledger refused transaction {receipt['transactionHash']} of its admin")
-
-
-def anchor(rpc_url: str, ledger: str) -> dict[str, object]:
-    """What an auditor has to trust, to be handed over beside the evidence: all of it public."""
-    from functions._backends.ethereum import EthereumLedger
-
-    rpc = Rpc(rpc_url)
-    block = rpc("eth_getBlockByNumber", "latest", False)
-    chain_id = int(rpc("eth_chainId"), 16)
-    code = bytes.fromhex(rpc("eth_getCode", ledger, block["number"])[2:])
-    if not code:
-        raise RejectedConflict(f"there is no contract at {ledger} on chain {chain_id}: is POLYGLOT_LEDGER right?")
-    grants = EthereumLedger(rpc_url, chain_id, ledger, ledger).grants()
-    return {
-        "schema": "polyglot/trust/v1",
-        "chain_id": chain_id,
-        "ledger": {"address": ledger, "code_hash": "0x" + keccak(code).hex()},
-        "block": {"number": int(block["number"], 16), "hash": block["hash"], "state_root": block["stateRoot"]},
-        "roles": [asdict(grant) for grant in grants],
-    }

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 from functions._cli import options
 from functions._cli.failures import YES
-from functions._cli.ledger import ROLES
 from functions._cli.output import result, say
 from functions._domain.errors import RejectedConflict
+from functions._domain.ports import ROLES
 
 if TYPE_CHECKING:
     from functions._backends.keys import RoleKeys

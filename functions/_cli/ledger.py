@@ -9,8 +9,15 @@ from functions._cli import options
 from functions._cli.failures import YES
 from functions._cli.output import result, say
 from functions._domain.errors import RejectedRequest
+from functions._domain.ports import ROLES
 
-ROLES = ("registrar", "trainer", "translator", "verifier")
+TRUST = """\
+Write what somebody who checks evidence has to trust: the ledger's address and the digest of its code, who was appointed
+to which role until a block, and that block.
+
+An auditor runs it against a node of their own (--rpc), with the ledger's address from somebody they believe. Then
+`polyglot check --trust` holds a bundle against what that node says. Asked of the platform's own node, POLYGLOT_RPC_URL,
+it only holds what the platform says now against what it said before, and the report says so."""
 
 
 def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
@@ -31,9 +38,23 @@ def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
     appoint.add_argument("--keys", required=True, type=Path, metavar="DIR", help="holds the admin key")
     trust = _command(
         ledger, "trust", "write what somebody who checks evidence has to trust", run_trust,
-        ["polyglot ledger trust -o trust.json"],
+        [
+            "polyglot ledger trust -o trust.json",
+            "polyglot ledger trust --rpc http://my-node:8545 --ledger 0x… --block 1234 -o trust.json",
+        ],
     )  # fmt: skip
+    trust.description = TRUST
     trust.add_argument("-o", dest="output", type=Path, metavar="FILE", help="instead of stdout")
+    trust.add_argument("--block", type=_number, metavar="N", help="a bundle's block (default: the latest)")
+    trust.add_argument(
+        "--evidence-log", metavar="ADDRESS", help="the EvidenceLog (default: POLYGLOT_EVIDENCE_LOG, or left out)"
+    )
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a block's number")
+    return int(text)
 
 
 def _command(
@@ -80,10 +101,17 @@ def run_appoint(args: argparse.Namespace) -> int:
 
 
 def run_trust(args: argparse.Namespace) -> int:
-    """Write the anchor: chain, contracts with the digests of their code, the history of roles, the latest block."""
-    from functions._backends.ethereum_admin import anchor
+    """Write the anchor: chain, contracts with the digests of their code, the history of roles, a block."""
+    from functions._backends.anchor import anchor
 
-    document = anchor(_given(args.rpc, "POLYGLOT_RPC_URL"), _given(args.ledger, "POLYGLOT_LEDGER"))
+    node, platform = _given(args.rpc, "POLYGLOT_RPC_URL"), os.environ.get("POLYGLOT_RPC_URL", "")
+    document = anchor(
+        node,
+        _given(args.ledger, "POLYGLOT_LEDGER"),
+        args.evidence_log or os.environ.get("POLYGLOT_EVIDENCE_LOG", ""),
+        args.block,
+        "platform" if node.rstrip("/") == platform.rstrip("/") else "node",
+    )
     text = json.dumps(document, indent=2)
     if args.output:
         args.output.write_text(text + "\n")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from functions._domain.digests import canonical, digest_of
 from functions._domain.errors import Unavailable
 from functions._domain.paths import token_key
+from functions._domain.ports import ROLES
 from functions._runtime import settings
 from functions._runtime.tokens import TOKEN_SCHEMA
 from functions.declaration import FUNCTIONS, by_name
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from functions._runtime.local.platform import Addresses
 
-ROLES = ("registrar", "trainer", "translator", "verifier")
 MAIN = Path(__file__).with_name("main.py")
 
 
@@ -47,7 +47,7 @@ class EmbeddedHooks:
         contracts = admin.initialize()
         for role in ROLES:
             keys.create(role, folder)
-            pair = keys.RoleKeys(role, folder, contracts.chain_id, contracts.ledger, contracts.evidence_log)  # type: ignore[arg-type]
+            pair = keys.RoleKeys(role, folder, contracts.chain_id, contracts.ledger, contracts.evidence_log)
             admin.appoint(contracts.ledger, role, pair.account, pair.signing_key_digest)
         self._settings = {
             **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},

@@ -6,6 +6,7 @@ import pytest
 
 from functions._backends import keys
 from functions._cli.doctor import ledger
+from functions._domain.ports import ROLES
 from tests.platforms import Site
 
 NAMES = ("POLYGLOT_S3_URL", "POLYGLOT_BUCKET", "POLYGLOT_RPC_URL", "POLYGLOT_LEDGER")
@@ -20,7 +21,7 @@ def test_all_is_well(site: Site) -> None:
     assert ran.status == 0, ran.out
     found = {one["name"]: one for one in ran.json}
     assert {"functions", "open chains", "bucket", "what guards the files", "ledger", "clock of the chain"} <= set(found)
-    assert {f"role {role}" for role in ledger.ROLES} <= set(found)
+    assert {f"role {role}" for role in ROLES} <= set(found)
     assert all(one["ok"] for one in found.values())
     assert "`verify` finds it" in found["what guards the files"]["found"]
     assert site.objects("runs/doctor") == {}

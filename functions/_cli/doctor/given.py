@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from functions._cli.doctor.checks import Check, fine, judged, listed, unknown, wrong
-from functions._cli.doctor.ledger import ROLES, Keys
+from functions._cli.doctor.ledger import Keys
 from functions._cli.doctor.view import View
 from functions._domain import cluster as names
 from functions._domain.errors import RejectedForbidden
+from functions._domain.ports import ROLES
 from functions._runtime.deployer.prerequisites import secret
 from functions._runtime.settings import SETTINGS
 from functions._runtime.validation import key_problems, problems

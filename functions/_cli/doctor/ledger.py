@@ -4,12 +4,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from functions._backends.anchor import anchor
 from functions._backends.ethereum import Reverted, Rpc, call_data
-from functions._backends.ethereum_admin import anchor
 from functions._cli.doctor.checks import SKEW, Check, fine, judged, unknown, wrong
-from functions._domain.ports import Grant
-
-ROLES = ("registrar", "trainer", "translator", "verifier")
+from functions._domain.ports import ROLES, Grant
 
 
 @dataclass(frozen=True)
