@@ -290,6 +290,12 @@ FUNCTIONS: tuple[Function, ...] = (
             _read(
                 "/v1/assets/{id}/lineage", "get_lineage", "An asset with its ancestors and descendants", "LineageAnswer"
             ),
+            _read(
+                "/v1/assets/{id}/evidence",
+                "get_evidence",
+                "All that is needed to check an asset elsewhere, apart from inventories",
+                "EvidenceAnswer",
+            ),
             _read("/v1/assets/{id}/logs", "get_logs", "What a training printed", "LogsAnswer"),
             Route(
                 "GET",

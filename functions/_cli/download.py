@@ -100,7 +100,12 @@ def _expected(client: Client, asset: str) -> str:
     return str(contract["inventory_digest"])
 
 
-def _inventory(client: Client, store: Store, route: str, expected: str) -> list[InventoryLine]:
+def inventory_text(client: Client, asset: str, expected: str) -> str:
+    """An asset's inventory as stored. Raises Failed where it is not the expected one."""
+    return _inventory_bytes(client, Store(1), f"/v1/assets/{asset}/files/", expected).decode()
+
+
+def _inventory_bytes(client: Client, store: Store, route: str, expected: str) -> bytes:
     with tempfile.TemporaryFile() as kept:
         try:
             found, _ = _stream(client, store, route, kept, lambda size: None)
@@ -109,10 +114,14 @@ def _inventory(client: Client, store: Store, route: str, expected: str) -> list[
         if found != expected:
             raise Failed(f"the inventory is not the ledger's: expected {expected}, found {found}")
         kept.seek(0)
-        try:
-            return list(read(iter(lambda: kept.read(CHUNK), b"")))
-        except RejectedContent as error:
-            raise Failed(str(error)) from error
+        return kept.read()
+
+
+def _inventory(client: Client, store: Store, route: str, expected: str) -> list[InventoryLine]:
+    try:
+        return list(read([_inventory_bytes(client, store, route, expected)]))
+    except RejectedContent as error:
+        raise Failed(str(error)) from error
 
 
 def _missing(folder: Path, lines: list[InventoryLine]) -> list[InventoryLine]:

@@ -172,6 +172,18 @@ class LineageAnswer(Answer):
     nodes: list[LineageNode]
 
 
+class EvidenceAnswer(Answer):
+    """The evidence of an asset and its ancestors, parents first, with the ledger's proof at one block.
+
+    It is a bundle (``polyglot evidence`` writes one) but for the inventories, which ``GET /v1/assets/{id}/files/``
+    redirects to: ``inventory`` is to be added to each asset, and ``schema``, ``polyglot/bundle/v1``.
+    """
+
+    subject: UUID
+    assets: list[dict[str, Any]]
+    ledger: dict[str, Any]
+
+
 class LogsAnswer(Answer):
     """What a training printed, its last lines."""
 

@@ -129,8 +129,13 @@ def _is_well_formed(one: Authorization) -> bool:
     pairs = zip(TYPES[one.message.type], one.message.values(), strict=True)
     fits = [_fits(kind, value) for (_, kind), value in pairs]
     known = 0 <= one.chain_id < 2**256
-    hexes = re.fullmatch(r"0x[0-9a-fA-F]{130}", one.signature) and re.fullmatch(r"0x[0-9a-fA-F]{40}", one.contract)
-    return all(fits) and known and bool(hexes)
+    addresses = all(is_address(text) for text in (one.account, one.contract))
+    return all(fits) and known and addresses and bool(re.fullmatch(r"0x[0-9a-fA-F]{130}", one.signature))
+
+
+def is_address(text: str) -> bool:
+    """Whether a text has the form of an account or contract; its capitals are not looked at."""
+    return re.fullmatch(r"0x[0-9a-fA-F]{40}", text) is not None
 
 
 def _fits(kind: str, value: object) -> bool:

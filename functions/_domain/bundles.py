@@ -2,12 +2,13 @@
 
 ``LedgerProof`` is its ledger part: what ``eth_getProof`` (https://eips.ethereum.org/EIPS/eip-1186) says of the tenant's
 contracts at one block, with the header of that block and the code of the contracts. Made by
-``functions._backends.proofs.making``, checked by ``functions._backends.proofs.proven``.
+``functions._backends.proofs.making``, checked by ``functions._backends.proofs.proven``. The other parts are documents
+as they are stored, made by ``functions._domain.evidence``, checked by ``functions._cli.check``.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, Strict
 from pydantic.alias_generators import to_camel
 
 Bytes = Annotated[str, Field(pattern=r"^0x([0-9a-f]{2})*$")]
@@ -67,3 +68,44 @@ class LedgerProof(Part):
     evidence_log: AccountProof | None
     implementations: dict[KindName, AccountProof]
     assets: dict[AssetId, AccountProof]
+
+
+class EvidencePart(Part):
+    """A statement in its envelope, as stored: the ledger has the digest of its canonical JSON under this claim."""
+
+    claim: Annotated[str, Field(pattern=r"^[a-z]{1,32}$")]
+    envelope: dict[str, JsonValue]
+
+
+class AssetPart(Part):
+    """What is known of one asset.
+
+    Attributes:
+        record: the ledger has the digest of its canonical JSON.
+        inventory: the text of ``inventory.jsonl``, whose digest the ledger has.
+        authorizations: those by which the ledger has the asset, its statements, and its revocation.
+        evidence: the sealing step's statement first, then verifications.
+        model_signature: the key's signature in ``signatures/model.sig``, in Base64; the rest of it follows from
+            inventory and key. Null where the asset carries none.
+        imported_signature: the text of ``signatures/imported.sig``, whose digest the record has.
+    """
+
+    id: AssetId
+    record: dict[str, JsonValue]
+    inventory: str
+    authorizations: Annotated[tuple[dict[str, JsonValue], ...], Strict(False)]
+    evidence: Annotated[tuple[EvidencePart, ...], Field(min_length=1), Strict(False)]
+    model_signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$")] | None
+    imported_signature: str | None
+
+
+SCHEMA = "polyglot/bundle/v1"
+
+
+class Bundle(Part):
+    """All that is needed to check an asset: itself and its ancestors, parents first, and the ledger's proof."""
+
+    schema_: Annotated[Literal["polyglot/bundle/v1"], Field(alias="schema")]
+    subject: AssetId
+    assets: Annotated[tuple[AssetPart, ...], Field(min_length=1, max_length=1000), Strict(False)]
+    ledger: LedgerProof

@@ -40,14 +40,6 @@ _SIGNED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Signed:
-    """A written signature's digest, and the digest that its key signed."""
-
-    digest: str
-    signed: bytes
-
-
 def write(lines: Iterable[InventoryLine], name: str, signer: Signer, target: Path) -> str:
     """Sign a model's files into ``target``; returns the digest of the file written.
 
@@ -100,13 +92,26 @@ def problem(
     return "" if is_signature(signed, signature, public_key) else "invalid"
 
 
+def signature_in(stored: Iterable[bytes] | None) -> bytes | None:
+    """The key's own signature in a stored one, or None where there is none."""
+    found = _ending(stored)
+    return None if found is None else base64.b64decode(found["signature"])
+
+
+def written_again(lines: Iterable[InventoryLine], name: str, public_key: str, signature: bytes) -> Iterator[bytes]:
+    """A stored signature's bytes, from inventory, name, key and the key's own signature."""
+    with TemporaryFile() as payload:
+        _payload(lines, name, payload)
+        yield from _bundle(payload, signature, hint_of(public_key))
+
+
 def _ending(chunks: Iterable[bytes] | None) -> dict[str, bytes] | None:
     """The parts of a stored signature that do not follow from the inventory."""
     tail = b""
     for chunk in chunks or ():
-        tail = (tail + chunk)[-max(_TAIL, len(chunk)) :]
-    match = _SIGNED.search(tail[-_TAIL:])
-    return match.groupdict() if match and match.end() == len(tail[-_TAIL:]) else None
+        tail = (tail + chunk)[-_TAIL:]
+    match = _SIGNED.search(tail)
+    return match.groupdict() if match and match.end() == len(tail) else None
 
 
 def _payload(lines: Iterable[InventoryLine], name: str, target: IO[bytes]) -> bytes:

@@ -132,9 +132,13 @@ class Wanted:
 
 
 class LedgerReader(Protocol):
-    """What the ledger says: asked of a node, or proven by a bundle. ``address`` is the AssetLedger's."""
+    """What the ledger says: asked of a node, or proven by a bundle.
+
+    ``address`` is the AssetLedger's, ``evidence_log`` the EvidenceLog's.
+    """
 
     address: str
+    evidence_log: str
     chain_id: int
 
     def find(self, asset: UUID) -> Contract | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from functions._domain import consistency, paths, records
 from functions._domain.assets import Kind, sealing_claim
-from functions._domain.authorizations import Authorization, registration
+from functions._domain.authorizations import Authorization, Message, registration
 from functions._domain.errors import RejectedContent, UnavailableNewer
 from functions._domain.ports import Contract, Grant, LedgerReader, Reader, Recorded, Signatures
 from functions._domain.statements import PREDICATES, ROLES, Evidence, opened, verdict_of
@@ -75,7 +75,8 @@ class Examiner:
         contract = self.ledger.find(asset)
         if contract is None:
             return Examined(asset, None, (f"{asset} is not on the ledger",))
-        problems = list(self._registration_problems(asset, contract))
+        stored = tuple(records.authorizations(self.storage, asset))
+        problems = list(self._registration_problems(asset, contract, stored))
         record, wrong = self._record(asset, contract)
         if record is None:
             return Examined(asset, contract, self._named(asset, contract, [*problems, wrong]))
@@ -84,7 +85,7 @@ class Examiner:
         if statement is None:
             problems.append(wrong)
         else:
-            problems += self.evidence_problems(asset, contract, claim, statement)
+            problems += self.evidence_problems(asset, contract, claim, statement, stored)
             problems += consistency.problems(self, asset, contract, record, claim, statement)
         named = self._named(asset, contract, problems)
         return Examined(asset, contract, named, tuple(_notes(asset, contract, record)), record, statement)
@@ -92,7 +93,7 @@ class Examiner:
     def _named(self, asset: UUID, contract: Contract, problems: Sequence[str]) -> tuple[str, ...]:
         return tuple(f"{contract.kind} {asset}: {problem}" for problem in problems if problem)
 
-    def _registration_problems(self, asset: UUID, contract: Contract) -> Iterator[str]:
+    def _registration_problems(self, asset: UUID, contract: Contract, stored: Sequence[Authorization]) -> Iterator[str]:
         yield from record_problems(self.storage, asset, contract)
         role = ROLES[sealing_claim(contract.kind, bool(contract.parents))]
         if not self.held(role, contract.authorizer, contract.registered_at):
@@ -100,7 +101,6 @@ class Examiner:
         message = registration(
             asset, contract.kind.number, contract.inventory_digest, contract.record_digest, contract.parents
         )
-        stored = records.authorizations(self.storage, asset)
         if not any(one.message == message and self.is_by(one, role, contract.authorizer) for one in stored):
             yield f"missing: the authorization of its registration, signed by {contract.authorizer}"
 
@@ -137,8 +137,10 @@ class Examiner:
             return None, f"changed: {name} is not the statement on the ledger"
         return found, ""
 
-    def evidence_problems(self, asset: UUID, contract: Contract, claim: str, found: Evidence) -> Iterator[str]:
-        """What is wrong with a statement about an asset, whatever it says: ledger entry, subject, signature."""
+    def evidence_problems(
+        self, asset: UUID, contract: Contract, claim: str, found: Evidence, stored: Sequence[Authorization]
+    ) -> Iterator[str]:
+        """What is wrong with a statement about an asset, whatever it says: ledger entry, subject, signatures."""
         recorded, role = self.ledger.recorded(asset, claim, found.digest), ROLES[claim]
         if recorded is None:
             yield f"the {claim} statement is not on the ledger"
@@ -151,7 +153,13 @@ class Examiner:
             yield f"the {claim} statement is of type {found.document['predicateType']!r}"
         if verdict_of(claim, found.predicate) != recorded.verdict:
             yield f"the {claim} statement's verdict is not the ledger's"
+        if not any(self._asks_for(one, asset, claim, found, recorded) for one in stored):
+            yield f"missing: the authorization of its {claim} statement, signed by {recorded.authorizer}"
         yield from self._signer_problems(found, claim, role, recorded)
+
+    def _asks_for(self, one: Authorization, asset: UUID, claim: str, found: Evidence, recorded: Recorded) -> bool:
+        fields = {"subject": str(asset), "claim": claim, "statementDigest": found.digest, "verdict": recorded.verdict}
+        return one.message == Message("Evidence", fields) and self.is_by(one, ROLES[claim], recorded.authorizer)
 
     def _signer_problems(self, found: Evidence, claim: str, role: str, recorded: Recorded) -> Iterator[str]:
         signer = found.signer
@@ -178,8 +186,9 @@ class Examiner:
         """Whether an authorization was signed for this ledger, in a role, by an account."""
         if (one.role, one.account, one.chain_id) != (role, account, self.ledger.chain_id):
             return False
+        contract = self.ledger.evidence_log if one.message.type == "Evidence" else self.ledger.address
         try:
-            return one.contract == self.ledger.address and self.signatures.account_of(one) == account
+            return one.contract == contract and self.signatures.account_of(one) == account
         except RejectedContent:
             return False
 

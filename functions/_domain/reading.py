@@ -241,6 +241,23 @@ def get_lineage(call: Call, ports: Ports) -> answers.LineageAnswer:
     return answers.LineageAnswer(subject=call.id, nodes=nodes)
 
 
+def get_evidence(call: Call, ports: Ports) -> answers.EvidenceAnswer:
+    """The evidence of an asset; of a model, that of its latest trained model."""
+    from functions._domain.evidence import gather  # only this answer needs it
+
+    record, subject = records.of_asset(ports.storage, call.id), call.id
+    if record is not None and record["kind"] == Kind.MODEL:
+        trained = _descendants(ports, call.id)[0]
+        if trained is None:
+            raise RejectedUnknown(f"{call.id} has no trained model yet: `polyglot status {call.id}` tells why")
+        subject = trained
+    if ports.ledger.find(subject) is None:
+        raise RejectedUnknown(
+            f"the ledger has no asset {subject} (yet): `polyglot status {subject}` tells how far it is"
+        )
+    return answers.EvidenceAnswer.model_validate(gather(ports.storage, ports.ledger, ports.signatures, subject))
+
+
 def get_logs(call: Call, ports: Ports) -> answers.LogsAnswer:
     """What a model's latest training printed: of a live run from the engine, of a finished one from storage."""
     record = records.of_asset(ports.storage, call.id)

@@ -3,6 +3,7 @@
 from functions._domain.reading import (
     get_asset,
     get_contract,
+    get_evidence,
     get_file,
     get_lineage,
     get_logs,
@@ -14,6 +15,7 @@ from functions._domain.reading import (
 __all__ = [
     "get_asset",
     "get_contract",
+    "get_evidence",
     "get_file",
     "get_lineage",
     "get_logs",
