@@ -316,6 +316,33 @@ def test_every_statement_is_taken_by_the_parsers_of_others(bundles: dict[str, Pa
         assert canonical(payload) == base64.b64decode(one["payload"])
 
 
+SCHEMAS = Path(__file__).parents[2] / "docs" / "predicates"
+SCHEMA_OF = {"training": "training", "translation": "translation", "registration": "registration"}
+
+
+def test_every_statement_is_of_its_documented_schema(bundles: dict[str, Path]) -> None:
+    from jsonschema import Draft202012Validator
+
+    parts = [part for kind in ("dataset", "translation") for part in document(bundles, kind)["assets"]]
+    seen = set()
+    for one in [one for part in parts for one in part["evidence"]]:
+        schema = json.loads((SCHEMAS / f"{SCHEMA_OF.get(one['claim'], 'verification')}.v1.schema.json").read_bytes())
+        Draft202012Validator.check_schema(schema)
+        predicate = json.loads(base64.b64decode(one["envelope"]["payload"]))["predicate"]
+        Draft202012Validator(schema).validate(predicate)
+        seen.add(one["claim"])
+    assert seen == {"registration", "training", "translation", "integrity"}
+
+
+def test_every_claim_is_listed_among_the_predicates() -> None:
+    from functions._domain.statements import PREDICATES
+
+    text = (SCHEMAS / "README.md").read_text()
+    for claim, predicate in PREDICATES.items():
+        assert f"`{claim}`" in text
+        assert predicate in text
+
+
 def test_the_unpacked_parts_are_those_of_the_bucket(
     site: Site, bundles: dict[str, Path], assets: dict[str, str]
 ) -> None:
