@@ -29,8 +29,9 @@ CHAIN = Counter(
         "assets/translation/journal/translate.1.started.json": 1,
         **{f"assets/{kind}/record.json": 1 for kind in ("dataset", "model", "trained-model", "translation")},
         **{f"assets/{kind}/inventory.jsonl": 1 for kind in ("dataset", "model", "trained-model", "translation")},
-        **{f"assets/{kind}/authorizations/#.json": 1 for kind in ("dataset", "model")},
-        **{f"assets/{kind}/authorizations/#.json": 2 for kind in ("trained-model", "translation")},
+        **{f"assets/{kind}/authorizations/#.json": 2 for kind in ("dataset", "model", "trained-model", "translation")},
+        **{f"assets/{kind}/evidence/registration.{kind}.json": 1 for kind in ("dataset", "model")},
+        **{f"assets/{kind}/signatures/model.sig": 1 for kind in ("trained-model", "translation")},
     }
 )
 """What a chain that went well leaves of its four assets, whatever happened on the way."""
