@@ -1,6 +1,6 @@
 """The manners of a translator: how it is called, what it leaves behind, which exit status it ends with.
 
-A framework's module defines one function and hands it over:
+A framework's module hands one function over, mostly that of ``functions._translators.exporting``:
 
     if __name__ == "__main__":
         sys.exit(main(sys.argv[1:], translate))
@@ -31,16 +31,20 @@ _REASON_BOUND = 300
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for: an ONNX opset, or None for the lowest that works, and the seed of the measuring."""
+    """What was asked for: an ONNX opset, or None for the lowest that works, and the seed of the measuring.
+
+    With ``measure`` nothing is exported: what lies in the target is measured.
+    """
 
     opset: int | None = None
     seed: int = 0
+    measure: bool = False
 
     @classmethod
     def read(cls, path: Path) -> "Options":
         """From a JSON file; names that this version does not know are left alone."""
         asked = json.loads(path.read_bytes())
-        return cls(asked.get("opset"), asked.get("seed") or 0)
+        return cls(asked.get("opset"), asked.get("seed") or 0, asked.get("measure") is True)
 
 
 Translate = Callable[[Path, Path, Options], Mapping[str, object]]
