@@ -62,7 +62,7 @@ class Story:
 
 def platform(story: Story) -> "subprocess.Popen[bytes]":
     """Starts `polyglot up` and waits until it answers."""
-    story.chapter("A platform on this machine: EVM node, object store, broker, trainer, ten functions")
+    story.chapter("A platform on this machine: EVM node, object store, broker, trainer, all functions")
     print(f"   $ polyglot up --data {story.data}", flush=True)
     began = time.monotonic()
     process = subprocess.Popen(
@@ -120,6 +120,13 @@ def play(story: Story, example: str) -> None:
     story.run("pull", translation, str(story.data / "pulled"))
     for path in sorted((story.data / "pulled").iterdir()):
         story.tell(path.name, f"{path.stat().st_size:,} bytes")
+
+    story.chapter("A stranger checks it: with the bundle and the files alone, no platform, no network")
+    story.run("evidence", translation, "-o", str(story.data / "bundle.json"))
+    checked = story.run("check", str(story.data / "bundle.json"), "--files", str(story.data / "pulled"))
+    for line in checked.splitlines():
+        if ": " in line and not line.startswith(" "):
+            print(f"   {line}", flush=True)
 
     story.chapter("Somebody changes one byte in the store, behind the platform's back")
     victim = next(story.data.glob(f"bucket/*/assets/{translation}/files/*.onnx"))
