@@ -40,7 +40,7 @@ def _lines(rows: Sequence[Row]) -> Iterator[str]:
     yield ""
     yield "Written by `make compatibility`; do not edit. Architectures with random weights (estimators and boosters"
     yield "are trained for a moment), translated and measured by the same children as on the platform. Errors are the"
-    yield "largest of any output over all cases; seconds are of translating and measuring, the process's start included."
+    yield "largest of any output over all cases; seconds are of translating and measuring, start included."
     yield ""
     share = 100 * len(good) / max(1, len(rows))
     yield f"{len(rows)} architectures over {len(frameworks)} frameworks, {len(good)} of them equal or within tolerance"
