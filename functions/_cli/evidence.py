@@ -8,6 +8,7 @@ from pathlib import Path
 from functions._cli import options
 from functions._cli.failures import NO, YES
 from functions._cli.output import result, say
+from functions._domain.errors import RejectedRequest
 
 
 def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
@@ -76,6 +77,9 @@ def check(args: argparse.Namespace) -> int:
     from functions._cli.check import report, verdict
     from functions._domain.trust import load
 
+    for path in (args.bundle, args.trust):
+        if path and not path.is_file():
+            raise RejectedRequest(f"there is no file {path}: `polyglot check --help` shows what to give")
     trust = load(args.trust.read_bytes()) if args.trust else None
     checked = verdict.check(args.bundle, args.files, trust)
     result(args, report.text(checked), report.document(checked))

@@ -223,6 +223,12 @@ def test_rubbish_is_no_bundle(tmp_path: Path, data: bytes) -> None:
     assert report.text(found)
 
 
+def test_a_file_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
+    ended = subprocess.run([*POLYGLOT, "check", str(tmp_path / "none")], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"there is no file {tmp_path / 'none'}" in ended.stderr
+
+
 def test_a_newer_platforms_bundle_asks_for_an_upgrade(bundles: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "newer.json").write_text(
         bundles["dataset"].read_text().replace("polyglot/bundle/v1", "polyglot/bundle/v2")
