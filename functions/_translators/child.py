@@ -33,18 +33,21 @@ _REASON_BOUND = 300
 class Options:
     """What was asked for: an ONNX opset, or None for the lowest that works, and the seed of the measuring.
 
-    With ``measure`` nothing is exported: what lies in the target is measured.
+    With ``measure`` nothing is exported: what lies in the target is measured. ``accelerator`` is what it is measured on
+    beside the CPU.
     """
 
     opset: int | None = None
     seed: int = 0
     measure: bool = False
+    accelerator: str = "none"
 
     @classmethod
     def read(cls, path: Path) -> "Options":
         """From a JSON file; names that this version does not know are left alone."""
         asked = json.loads(path.read_bytes())
-        return cls(asked.get("opset"), asked.get("seed") or 0, asked.get("measure") is True)
+        accelerator = str(asked.get("accelerator") or "none")
+        return cls(asked.get("opset"), asked.get("seed") or 0, asked.get("measure") is True, accelerator)
 
 
 Translate = Callable[[Path, Path, Options], Mapping[str, object]]

@@ -22,7 +22,10 @@ Run = Callable[[Sequence[Array]], Sequence[Array]]
 
 
 OPTIMIZATIONS = ("off", "on")
-PROVIDERS = ("CPUExecutionProvider",)
+CPU = "CPUExecutionProvider"
+GPUS = {"nvidia": "CUDAExecutionProvider", "amd": "ROCMExecutionProvider"}
+"""What ONNX Runtime calls the accelerators (https://onnxruntime.ai/docs/execution-providers/)."""
+
 _REFERENCE_BOUND = 64 * 2**20
 _CHUNK = 64
 
@@ -62,36 +65,36 @@ class Answer:
     problem: str = ""
 
 
-def measure(model: Path, run_source: Run, cases: Sequence[Case], samples: Samples | None) -> dict[str, object]:
-    """The measured part of a translation report.
+def measure(
+    model: Path, run_source: Run, cases: Sequence[Case], samples: Samples | None, accelerator: str = "none"
+) -> dict[str, object]:
+    """The measured part of a translation report, with figures of the CPU and, where asked for, of an accelerator too.
 
     Args:
         model: the ONNX file.
         run_source: the source, in the order of the ONNX model; raises where it takes no such sizes.
         cases: what to feed; at least one must be taken by the source.
         samples: rows of the training's own data, which give the task metric where they have labels.
+        accelerator: ``none``, or what must be there.
 
     Raises:
-        RejectedContent: the source itself takes none of the cases.
+        RejectedContent: the source itself takes none of the cases, or the accelerator is not there.
     """
+    providers = (CPU,) if accelerator == "none" else (CPU, present(model, accelerator))
     expected, skipped = _expected(run_source, cases)
     if not expected:
         raise RejectedContent(f"the model itself refuses every input that its signature allows: {skipped[0]['reason']}")
-    with refusing("ONNX Runtime cannot load the exported model", "ask for another opset, or use other operators"):
-        # One session after the other: two copies of a large model's weights are many.
-        plain = _answers(Session(model, "off"), expected)
-        session = Session(model, "on")
-    answers = _answers(session, expected)
-    rows = None if samples is None else _on_samples(run_source, session, samples)
-    findings = _findings(session.outputs, [*plain, *answers], [rows] if rows else [])
+    measured = {provider: _run(model, provider, run_source, expected, samples) for provider in providers}
+    first, findings = measured[CPU], [finding for one in measured.values() for finding in one.findings]
+    rows = first.rows
     source_rows, onnx_rows = (rows.wanted, rows.given) if rows else ((), ())
-    asked = [rows] if rows else answers
+    asked = [rows] if rows else first.answers
     return {
         "verdict": verdict([finding.difference for finding in findings]),
-        "figures": {name: _figures(name, findings) for name in dict.fromkeys(finding.output for finding in findings)},
+        "figures": _all_figures(findings),
         "cases": len(expected),
         "skipped": skipped,
-        "undefined": [answer.case.name for answer in answers if _has_nan(answer)],
+        "undefined": [answer.case.name for answer in first.answers if _has_nan(answer)],
         "samples": len(source_rows[0]) if source_rows else 0,
         "top1_agreement": top1_agreement(
             [(answer.wanted[0], answer.given[0]) for answer in asked if answer.wanted and answer.given], samples
@@ -99,22 +102,68 @@ def measure(model: Path, run_source: Run, cases: Sequence[Case], samples: Sample
         "metric": task_metric(source_rows, onnx_rows, samples),
         "tie_break": _tie_break(model, findings, expected),
         "tolerance": {name: dict(values) for name, values in TOLERANCES.items()},
-        "providers": list(PROVIDERS),
+        "providers": list(providers),
+        "by_provider": {provider: one.said for provider, one in measured.items()},
         "optimizations": list(OPTIMIZATIONS),
     }
 
 
-class Session:
-    """ONNX Runtime with a model, optimizations off or on; called like the source."""
+@dataclass(frozen=True)
+class Measured:
+    """What one execution provider made of all cases; ``answers`` are those with optimizations on."""
 
-    def __init__(self, model: Path, optimizations: str) -> None:
+    answers: Sequence[Answer]
+    rows: Answer | None
+    findings: Sequence[Finding]
+
+    @property
+    def said(self) -> dict[str, object]:
+        """The provider's own verdict and figures."""
+        return {"verdict": verdict([one.difference for one in self.findings]), "figures": _all_figures(self.findings)}
+
+
+def _run(
+    model: Path, provider: str, run_source: Run, expected: Sequence[tuple[Case, list[Array]]], samples: Samples | None
+) -> Measured:
+    with refusing("ONNX Runtime cannot load the exported model", "ask for another opset, or use other operators"):
+        # One session after the other: two copies of a large model's weights are many.
+        plain = _answers(Session(model, "off", provider), expected)
+        session = Session(model, "on", provider)
+    answers = _answers(session, expected)
+    rows = None if samples is None else _on_samples(run_source, session, samples)
+    return Measured(answers, rows, _findings(session.outputs, [*plain, *answers], [rows] if rows else []))
+
+
+def present(model: Path, accelerator: str) -> str:
+    """The execution provider of an accelerator, which must be there: ONNX Runtime falls back to the CPU silently.
+
+    Raises:
+        RejectedContent: it is not; the message says what to do.
+    """
+    import onnxruntime
+
+    provider, found = GPUS.get(accelerator, accelerator), onnxruntime.get_available_providers()
+    if provider not in found or provider not in Session(model, "off", provider).providers:
+        raise RejectedContent(
+            f"this translation is to be measured on an accelerator ({accelerator}), and ONNX Runtime finds none here; "
+            "ask for it with --accelerator none, or have the operator look at the node"
+        )
+    return provider
+
+
+class Session:
+    """ONNX Runtime with a model, optimizations off or on, on a provider; called like the source."""
+
+    def __init__(self, model: Path, optimizations: str, provider: str = CPU) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         levels = onnxruntime.GraphOptimizationLevel
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimizations == "on" else levels.ORT_DISABLE_ALL
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=list(PROVIDERS))
+        wished = list(dict.fromkeys((provider, CPU)))
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=wished)
+        self.providers = self._session.get_providers()
         self.inputs = [known.name for known in self._session.get_inputs()]
         self.outputs = [known.name for known in self._session.get_outputs()]
 
@@ -178,6 +227,10 @@ def _compared(
             yield name, unlike(f"missing: {len(given)} outputs where {len(wanted)} were expected")
         else:
             yield name, compare(wanted[index], given[index], coarsest, undefined=undefined)
+
+
+def _all_figures(findings: Sequence[Finding]) -> dict[str, dict[str, object]]:
+    return {name: _figures(name, findings) for name in dict.fromkeys(finding.output for finding in findings)}
 
 
 def _figures(name: str, findings: Sequence[Finding]) -> dict[str, object]:

@@ -73,7 +73,7 @@ class Framework:
         opset = opset_of(model) if options.measure else exported(loaded, model, options.opset, self.opsets)
         facts = checked(model)
         cases = [*loaded.examples, *draw(loaded.signature, options.seed, few=_size(model) > _LARGE)]
-        measured = measure(model, loaded.run, cases, samples)
+        measured = measure(model, loaded.run, cases, samples, options.accelerator)
         return {
             **measured,
             **facts,

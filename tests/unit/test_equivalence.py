@@ -76,6 +76,18 @@ def test_a_faithful_translation_is_within_tolerance(model: Path) -> None:
     json.dumps(report, allow_nan=False)
 
 
+def test_each_provider_has_figures_of_its_own(model: Path) -> None:
+    report = measured(written(model))
+    assert report["providers"] == ["CPUExecutionProvider"]
+    own = report["by_provider"]["CPUExecutionProvider"]  # type: ignore[index]
+    assert (own["verdict"], own["figures"]) == (report["verdict"], report["figures"])
+
+
+def test_an_accelerator_that_is_not_there_is_refused_politely(model: Path) -> None:
+    with pytest.raises(RejectedContent, match="finds none here; ask for it with --accelerator none"):
+        measure(written(model), source, draw(SIGNATURE, 5), None, "nvidia")
+
+
 @settings(max_examples=25, deadline=None)
 @given(layer=st.sampled_from(sorted(WEIGHTS)), place=st.integers(0, HIDDEN * CLASSES - 1), by=st.floats(1.02, 3))
 def test_one_altered_weight_is_found(
