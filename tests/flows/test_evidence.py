@@ -323,7 +323,7 @@ def test_every_statement_is_taken_by_the_parsers_of_others(bundles: dict[str, Pa
 
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "predicates"
-SCHEMA_OF = {"training": "training", "translation": "translation", "registration": "registration"}
+SCHEMA_OF = {"integrity": "verification", "provenance": "verification"}
 
 
 def test_every_statement_is_of_its_documented_schema(bundles: dict[str, Path]) -> None:
@@ -332,12 +332,12 @@ def test_every_statement_is_of_its_documented_schema(bundles: dict[str, Path]) -
     parts = [part for kind in ("dataset", "translation") for part in document(bundles, kind)["assets"]]
     seen = set()
     for one in [one for part in parts for one in part["evidence"]]:
-        schema = json.loads((SCHEMAS / f"{SCHEMA_OF.get(one['claim'], 'verification')}.v1.schema.json").read_bytes())
+        schema = json.loads((SCHEMAS / f"{SCHEMA_OF.get(one['claim'], one['claim'])}.v1.schema.json").read_bytes())
         Draft202012Validator.check_schema(schema)
         predicate = json.loads(base64.b64decode(one["envelope"]["payload"]))["predicate"]
         Draft202012Validator(schema).validate(predicate)
         seen.add(one["claim"])
-    assert seen == {"registration", "training", "translation", "integrity"}
+    assert seen >= {"registration", "training", "translation", "integrity"}
 
 
 def test_every_claim_is_listed_among_the_predicates() -> None:
