@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from functions._domain.errors import RejectedTooLarge, RejectedUnknown
-from functions._domain.ports import Entry, Presigned
+from functions._domain.ports import Entry, Held, Presigned
 
 CHUNK = 1 << 20
 
@@ -99,6 +99,11 @@ class FolderStorage:
 
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
+
+    def erase(self, prefix: str) -> Held | None:
+        for entry in list(self.list(prefix)):
+            self.delete(entry.key)
+        return None
 
     def presign_get(self, key: str) -> Presigned:
         raise NotImplementedError(key)

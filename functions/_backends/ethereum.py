@@ -22,7 +22,7 @@ from functions._backends.proofs import clone, slots
 from functions._domain.assets import Kind
 from functions._domain.authorizations import Authorization, Message, evidence
 from functions._domain.errors import RejectedConflict, RejectedSigner, UnavailableLedger
-from functions._domain.ports import ROLES, Contract, Grant, Recorded, Wanted
+from functions._domain.ports import ROLES, Contract, Grant, Recorded, Revoked, Wanted
 
 ABI = Path(__file__).with_name("abi")
 GAS = 3_000_000
@@ -277,14 +277,26 @@ class EthereumLedger:
         query = {"address": self.address, "fromBlock": "0x0", "toBlock": until, "topics": [topics]}
         return [self._grant(log, topics[0]) for log in self._rpc("eth_getLogs", query)]
 
+    def revocation(self, asset: UUID) -> Revoked | None:
+        """What the ledger tells of an asset's revocation; an asset is revoked once."""
+        topics = [topic("AssetLedger", "AssetRevoked"), "0x" + asset.bytes.ljust(32, b"\0").hex()]
+        query = {"address": self.address, "fromBlock": "0x0", "toBlock": "latest", "topics": topics}
+        for log in self._rpc("eth_getLogs", query):
+            digest, authorizer = _decoded(("bytes32", "address"), bytes.fromhex(log["data"][2:]))
+            return Revoked(f"sha256:{digest.hex()}", authorizer, int(log["blockNumber"], 16), self._time(log))
+        return None
+
+    def _time(self, log: Mapping[str, Any]) -> int:
+        """When the block of a log was made, in seconds since 1970."""
+        return int(self._rpc("eth_getBlockByNumber", log["blockNumber"], False)["timestamp"], 16)
+
     def _grant(self, log: Mapping[str, Any], appointed: str) -> Grant:
         is_appointed = log["topics"][0] == appointed
-        block = self._rpc("eth_getBlockByNumber", log["blockNumber"], False)
         return Grant(
             role=_role(log["topics"][1]),
             account=checksummed(bytes.fromhex(log["topics"][2][-40:])),
             appointed=is_appointed,
             block=int(log["blockNumber"], 16),
-            time=int(block["timestamp"], 16),
+            time=self._time(log),
             signing_key_digest=f"sha256:{log['data'][2:66]}" if is_appointed else None,
         )

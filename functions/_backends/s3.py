@@ -22,7 +22,7 @@ from botocore.response import StreamingBody
 from botocore.utils import get_environ_proxies
 
 from functions._domain.errors import RejectedContent, RejectedTooLarge, RejectedUnknown, UnavailableStorage
-from functions._domain.ports import Entry, Presigned
+from functions._domain.ports import Entry, Held, Presigned
 
 CHUNK = 1 << 20
 PART = 64 << 20
@@ -271,6 +271,13 @@ class S3Storage:
         """Remove an object."""
         with _translated(key):
             self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def erase(self, prefix: str) -> Held | None:
+        """Remove all that begins with a prefix for good."""
+        from functions._backends.s3_erasing import erase
+
+        with _translated(prefix):
+            return erase(self._client, self._session, self.bucket, prefix)
 
     def _presign(
         self, operation: str, method: str, headers: Mapping[str, str] | None = None, **arguments: object

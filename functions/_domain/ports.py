@@ -34,6 +34,19 @@ class Presigned:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a store does not remove: how many versions of objects, one of them by its key, and until when.
+
+    ``until`` is when the last retention known ends, None where there is none; a legal hold ends when somebody lifts it.
+    """
+
+    versions: int
+    example: str
+    until: datetime | None = None
+    legal_hold: bool = False
+
+
 class Reader(Protocol):
     """What can be read of a tenant's bucket; a bundle of evidence can be read so too."""
 
@@ -70,6 +83,12 @@ class Storage(Reader, Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object; used on ``open/``, ``inbox/`` and ``runs/`` only."""
+
+    def erase(self, prefix: str) -> Held | None:
+        """Remove all that begins with a prefix for good: every version of it, and uploads in parts that never ended.
+
+        Used by ``erase`` only. Returns what the store holds on to although everything else is gone, or None.
+        """
 
     def presign_get(self, key: str) -> Presigned:
         """A GET for a client."""
@@ -114,6 +133,16 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class Revoked:
+    """That an asset was revoked: the digest of the reason, on whose authority, in which block, at which time."""
+
+    reason_digest: str
+    authorizer: str
+    block: int
+    time: int
+
+
+@dataclass(frozen=True)
 class Recorded:
     """What the ledger holds of some evidence: on whose word, when (seconds since 1970), which verdict (a number)."""
 
@@ -149,6 +178,9 @@ class LedgerReader(Protocol):
 
     def grants(self) -> Sequence[Grant]:
         """The history of role keys, oldest first."""
+
+    def revocation(self, asset: UUID) -> Revoked | None:
+        """What is known of an asset's revocation; None where it was not revoked, or where only that is known."""
 
 
 class Ledger(LedgerReader, Protocol):

@@ -13,7 +13,7 @@ from functions._backends.proofs.checking import check
 from functions._domain.assets import Kind
 from functions._domain.bundles import LedgerProof
 from functions._domain.errors import RejectedContent
-from functions._domain.ports import ROLES, Contract, Grant, Recorded
+from functions._domain.ports import ROLES, Contract, Grant, Recorded, Revoked
 
 
 class ProvenLedger:
@@ -85,6 +85,10 @@ class ProvenLedger:
             for role, account, digest in digests
             if digest is not None
         ]
+
+    def revocation(self, asset: UUID) -> Revoked | None:
+        """A state says of a revocation only that there is one; when it was, and why, is in the chain's logs."""
+        return None
 
     def _authorizers(self) -> list[str]:
         entries = [slots.recorded_of(word) for word in self._log.words.values()] if self._log else []

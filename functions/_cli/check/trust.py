@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from functions._backends.proofs.proven import ProvenLedger
-from functions._domain.ports import Contract, Grant, Recorded
+from functions._domain.ports import Contract, Grant, Recorded, Revoked
 from functions._domain.trust import Trust
 
 BUNDLE, PLATFORM, NODE = "the bundle itself", "the platform", "a node of the auditor's choice"
@@ -41,6 +41,10 @@ class JudgedLedger:
     def recorded(self, subject: UUID, claim: str, statement_digest: str) -> Recorded | None:
         """The evidence that the ledger holds of a statement."""
         return self._proven.recorded(subject, claim, statement_digest)
+
+    def revocation(self, asset: UUID) -> Revoked | None:
+        """A state says only that there is one."""
+        return self._proven.revocation(asset)
 
     def grants(self) -> Sequence[Grant]:
         """Who held which role: of the trust file since when; without one, only that they were appointed once."""
