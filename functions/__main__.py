@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from functions._cli import assets, build, evidence, follow, manifests, operate, read, verify
+from functions._cli import assets, build, evidence, follow, manifests, operate, read, verify, withdraw
 from functions._cli.failures import INTERRUPTED, NO, WRONG_USE, exit_status
 from functions._cli.output import say
 from functions._domain.errors import PolyglotError
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = root.add_subparsers(metavar="COMMAND")
-    for group in (operate, assets, follow, read, verify, evidence, manifests, build):
+    for group in (operate, assets, follow, read, verify, withdraw, evidence, manifests, build):
         group.add(subparsers)
     return root
 

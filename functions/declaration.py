@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from functions._domain import cluster
 from functions._domain.events import TYPE
 
 Access = Literal["anyone", "reader", "publisher", "operator"]
@@ -77,6 +78,7 @@ class Function:
         cpu: the most it uses; a twentieth of it is reserved.
         memory: what it uses at most, all of it reserved.
         scratch: the most it has below ``/tmp`` at once, in all its requests.
+        bucket_secret: the Secret with the credentials by which it opens the tenant's bucket.
         engine: what it may do with runs on the engine; only such a function can talk to Kubernetes.
         notices: the handler for plain S3 ``Records`` notifications and Ceph's CloudEvents.
         schedule: when the timer calls it on a cluster, as cron; seldom enough to be at zero in between.
@@ -98,6 +100,7 @@ class Function:
     cpu: str = "1"
     memory: str = "512Mi"
     scratch: str = "256Mi"
+    bucket_secret: str = cluster.S3_SECRET
     engine: Literal["", "reads", "changes"] = ""
     notices: str | None = None
     sink: Literal["", "dead-letter", "timer"] = ""
@@ -185,12 +188,29 @@ FUNCTIONS: tuple[Function, ...] = (
             ),
             _write("/v1/assets/{id}/retry", "retry", "Try a rejected or failed step again", None),
             _write("/v1/assets/{id}/cancel", "cancel", "Stop a training", None),
+            _write(
+                "/v1/assets/{id}/revoke", "revoke", "Revoke an asset on the ledger, with a reason", "RevocationBody"
+            ),
+            _write("/v1/assets/{id}/erase", "erase", "Remove the files of a revoked asset", None),
+            Route(
+                "POST",
+                "/v1/gc",
+                "functions.register.handler:clear_away",
+                "operator",
+                "Remove abandoned uploads and the copies that finished runs staged",
+                f"{_ANSWERS}:CleaningAnswer",
+                202,
+                query=(("after", "Go on after this, the `next` of an earlier answer"),),
+            ),
         ),
         produces=(
             "asset.submitted",
             "translation.requested",
             "verification.requested",
             "cancellation.requested",
+            "revocation.requested",
+            "revocation.authorized",
+            "erasure.requested",
             "asset.registered",
             "contract.deployed",
         ),
@@ -199,10 +219,10 @@ FUNCTIONS: tuple[Function, ...] = (
     ),
     Function(
         "ingest",
-        "Digests uploaded files in their final place and seals the asset.",
+        "Digests uploaded files in their final place and seals the asset; signs revocations.",
         handler="functions.ingest.handler:handle",
-        consumes=(Consumed("asset.submitted"),),
-        produces=("asset.registered",),
+        consumes=(Consumed("asset.submitted"), Consumed("revocation.requested")),
+        produces=("asset.registered", "revocation.authorized"),
         role="registrar",
         notices="functions.ingest.handler:notice",
         concurrency=4,
@@ -212,8 +232,15 @@ FUNCTIONS: tuple[Function, ...] = (
         "deploy",
         "Carries authorizations to the ledger; the only sender of transactions.",
         handler="functions.deploy.handler:handle",
-        consumes=(Consumed("asset.registered"), Consumed("evidence.authorized")),
-        produces=("contract.deployed", "evidence.recorded", "asset.submitted", "training.finished"),
+        consumes=(Consumed("asset.registered"), Consumed("evidence.authorized"), Consumed("revocation.authorized")),
+        produces=(
+            "contract.deployed",
+            "evidence.recorded",
+            "asset.revoked",
+            "asset.submitted",
+            "training.finished",
+            "revocation.requested",
+        ),
         concurrency=20,
         timeout=120,
     ),
@@ -267,6 +294,15 @@ FUNCTIONS: tuple[Function, ...] = (
         produces=("evidence.authorized",),
         role="verifier",
         concurrency=4,
+        timeout=600,
+    ),
+    Function(
+        "erase",
+        "Removes the files of revoked assets, and what nothing needs any more.",
+        handler="functions.erase.handler:handle",
+        consumes=(Consumed("erasure.requested"),),
+        bucket_secret=cluster.S3_ERASE_SECRET,
+        concurrency=2,
         timeout=600,
     ),
     Function(
@@ -336,6 +372,9 @@ FUNCTIONS: tuple[Function, ...] = (
             "evidence.authorized",
             "translation.requested",
             "verification.requested",
+            "revocation.requested",
+            "revocation.authorized",
+            "erasure.requested",
         ),
         concurrency=1,
         max_scale=1,
@@ -371,7 +410,7 @@ OUTSIDE_PRODUCERS: Mapping[str, str] = {"training.finished": "the run itself, so
 RETRIES, BACKOFF = 10, 0.2
 """How a Broker delivers: ``RETRIES`` more attempts after the first, the n-th after ``BACKOFF`` * 2^(n-1) seconds."""
 
-INFORMATIVE: frozenset[str] = frozenset({"training.started", "training.failed", "evidence.recorded"})
+INFORMATIVE: frozenset[str] = frozenset({"training.started", "training.failed", "evidence.recorded", "asset.revoked"})
 """Event types that need no subscriber."""
 
 

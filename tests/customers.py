@@ -175,6 +175,10 @@ class Books:
         """How often each statement was recorded."""
         return Counter((*log["topics"][1:], log["data"]) for log in self._logs("EvidenceLog", "EvidenceRecorded"))
 
+    def revoked(self) -> Counter[UUID]:
+        """How often each asset was revoked."""
+        return Counter(UUID(log["topics"][1][2:34]) for log in self._logs("AssetLedger", "AssetRevoked"))
+
     def _logs(self, contract: str, event: str) -> list[dict[str, Any]]:
         query = {"fromBlock": "0x0", "toBlock": "latest", "topics": [topic(contract, event)]}
         found: list[dict[str, Any]] = self.rpc("eth_getLogs", query)

@@ -64,7 +64,10 @@ def prepared() -> list[Manifest]:
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "acme"}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.SETTINGS}, "data": settings},
-        secret(names.S3_SECRET, dict.fromkeys(names.S3_SECRET_KEYS, "edge")),
+        *(
+            secret(name, dict.fromkeys(names.S3_SECRET_KEYS, "edge"))
+            for name in (names.S3_SECRET, names.S3_ERASE_SECRET)
+        ),
         *(secret(names.key_secret(role), _keys(role)) for role in roles),
     ]
 

@@ -374,9 +374,9 @@ class _Passing(BaseHTTPRequestHandler):
 
 
 def object_write(method: str, path: str, _body: bytes) -> str | None:
-    """The platform's own writes to the bucket; those of clients are presigned."""
+    """The platform's own writes to the bucket; those of clients are presigned, and none of them removes anything."""
     parts = urlsplit(path)
-    if method not in ("PUT", "POST", "DELETE") or "X-Amz-Signature" in parts.query:
+    if method not in ("PUT", "POST", "DELETE") or (method != "DELETE" and "X-Amz-Signature" in parts.query):
         return None
     return f"{method} {stored(unquote(parts.path).removeprefix('/polyglot/'))}"
 

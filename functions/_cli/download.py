@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -35,19 +36,21 @@ PARTIAL = (".polyglot-", ".part")
 
 @dataclass(frozen=True)
 class Pulled:
-    """A finished download."""
+    """A finished download; ``revoked`` is why and when (RFC 3339) its asset was revoked, None where it was not."""
 
     id: str
     kind: str
     files: int
     inventory_digest: str
+    revoked: dict[str, str] | None = None
 
 
 def pull(client: Client, asset: str, folder: Path, *, accept_unequal: bool = False) -> Pulled:
     """Bring exactly an asset's files below a folder.
 
     Raises:
-        Failed: the platform's bytes are not the ledger's, or there is no trained model or contract yet.
+        Failed: the platform's bytes are not the ledger's, they were erased, or there is no trained model or contract
+            yet.
         RejectedConflict: the folder holds something else, or the translation is not equal and that was not accepted.
     """
     subject = _subject(client, asset)
@@ -56,7 +59,7 @@ def pull(client: Client, asset: str, folder: Path, *, accept_unequal: bool = Fal
             f"the translation {subject['id']} does not compute the same as its model "
             f"(`polyglot show {subject['id']}` has the figures): add --accept-unequal, or pull the model itself"
         )
-    digest = _expected(client, subject["id"])
+    digest, revoked = _expected(client, subject)
     store, route = Store(CONNECTIONS), f"/v1/assets/{subject['id']}/files/"
     lines = _inventory(client, store, route, digest)
     missing = _missing(folder, lines)
@@ -77,7 +80,7 @@ def pull(client: Client, asset: str, folder: Path, *, accept_unequal: bool = Fal
             if len(begun) > BEGUN:  # 300,000 futures would be most of the memory
                 workers.settle([begun.popleft()])
         workers.settle(begun)
-    return Pulled(subject["id"], subject["kind"], len(lines), digest)
+    return Pulled(subject["id"], subject["kind"], len(lines), digest, revoked)
 
 
 def _subject(client: Client, asset: str) -> dict[str, Any]:
@@ -86,18 +89,35 @@ def _subject(client: Client, asset: str) -> dict[str, Any]:
         return answer
     if not answer.get("trained_model"):
         raise Failed(f"the model {asset} has no trained model yet: `polyglot status {asset}` tells why")
+    _warn_of_revocation(f"the model {asset}, by which it was trained,", answer.get("contract") or {})
     trained: dict[str, Any] = client.get(f"/v1/assets/{answer['trained_model']}")
     return trained
 
 
-def _expected(client: Client, asset: str) -> str:
+def _expected(client: Client, subject: dict[str, Any]) -> tuple[str, dict[str, str] | None]:
+    """The inventory digest on the ledger, and whether the asset was revoked. Raises Failed."""
+    asset = subject["id"]
     try:
         contract = client.get(f"/v1/assets/{asset}/contract")
     except RejectedUnknown as error:
         raise Failed(f"{asset} is not on the ledger yet, so nothing can be checked: {error}") from error
-    if contract["revoked"]:
-        say(f"warning: {asset} was revoked by its owner")
-    return str(contract["inventory_digest"])
+    revoked = _warn_of_revocation(f"{subject['kind']} {asset}", contract)
+    if subject.get("erased"):
+        raise Failed(
+            f"{asset} was erased on {subject['erased'][:10]}: its files are gone, its record and evidence stay"
+        )
+    return str(contract["inventory_digest"]), revoked
+
+
+def _warn_of_revocation(what: str, contract: dict[str, Any]) -> dict[str, str] | None:
+    """Say so where an asset was revoked; returns why and when."""
+    if not contract.get("revoked"):
+        return None
+    at, reason = contract.get("revoked_at"), contract.get("revoked_reason") or ""
+    time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else ""
+    say(f"WARNING: {what} was REVOKED{f' on {time[:10]}' if time else ''}: {reason or 'nobody knows why any more'}")
+    say("WARNING: its owner says that it should no longer be used")
+    return {"reason": reason, "time": time}
 
 
 def inventory_text(client: Client, asset: str, expected: str) -> str:

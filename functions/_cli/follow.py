@@ -63,6 +63,10 @@ def status_text(answer: Answer) -> str:
     if reason and all(step.get("reason") != reason for step in answer["steps"]):
         lines.append(f"  {reason}")
     lines += [f"  │ {line}" for line in answer.get("log", "").splitlines()]
+    if revoked := answer.get("revoked"):
+        lines.append(f"  revoked on {revoked['time'][:10]}: {revoked['reason']}")
+    if answer.get("erased"):
+        lines.append(f"  erased on {answer['erased'][:10]}: its files are gone, its record and evidence stay")
     lines += [f"  {key.replace('_', ' ')} {answer[key]}" for key in ("trained_model", "translation") if answer.get(key)]
     return "\n".join(lines)
 

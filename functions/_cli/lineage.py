@@ -35,14 +35,19 @@ def tree(answer: dict[str, Any]) -> str:
 
 def _line(node: dict[str, Any], subject: str) -> str:
     mark = "  ←" if node["id"] == subject else ""
-    return f"{node['kind']} {node['name']}  {short(node['id'])}  {node['address'] or 'not on the ledger'}{mark}"
+    revoked = "  revoked" if node.get("revoked") else ""
+    return (
+        f"{node['kind']} {node['name']}  {short(node['id'])}  {node['address'] or 'not on the ledger'}{revoked}{mark}"
+    )
 
 
 def dot(answer: dict[str, Any]) -> str:
     """A directed graph from parents to children."""
     lines = ["digraph lineage {", "  node [shape=box];"]
     for node in answer["nodes"]:
-        label = "\n".join([node["kind"], node["name"], short(node["id"])])
+        label = "\n".join(
+            [node["kind"], node["name"], short(node["id"]), *(["revoked"] if node.get("revoked") else [])]
+        )
         bold = ", style=bold" if node["id"] == answer["subject"] else ""
         lines.append(f"  {_quoted(node['id'])} [label={_quoted(label)}{bold}];")
     for node in answer["nodes"]:

@@ -59,7 +59,11 @@ class PushedImage(Answer):
 
 
 class ContractAnswer(Answer):
-    """What the ledger says of an asset. ``registered_at`` is the block's time in seconds since 1970."""
+    """What the ledger says of an asset. ``registered_at`` is the block's time in seconds since 1970.
+
+    Of a revoked one, ``revoked_at`` is that block's time, ``revoked_reason_digest`` what the ledger has of the reason,
+    and ``revoked_reason`` the text with that digest, null where the store does not have it any more.
+    """
 
     address: str
     ledger: str
@@ -71,6 +75,16 @@ class ContractAnswer(Answer):
     record_digest: str
     authorizer: str
     parents: list[UUID]
+    revoked_at: int | None = None
+    revoked_reason: str | None = None
+    revoked_reason_digest: str | None = None
+
+
+class RevokedAnswer(Answer):
+    """That an asset was revoked: why (empty where that is not in the store any more), and when, RFC 3339."""
+
+    reason: str
+    time: str
 
 
 class StepAnswer(Answer):
@@ -88,7 +102,8 @@ class StatusAnswer(Answer):
 
     ``state`` is ``complete`` when every step of its own chain is done, else that of the first step that is not:
     ``waiting``, ``running``, ``rejected``, ``failed`` or ``exhausted``; ``reason`` then says why and what to do. Of a
-    training that goes on, ``reason`` is what it waits for, and ``log`` the last lines that it has printed.
+    training that goes on, ``reason`` is what it waits for, and ``log`` the last lines that it has printed. What was
+    asked to be taken back of it adds its steps, and ``revoked`` and ``erased`` tell what came of it.
     """
 
     id: UUID
@@ -101,6 +116,8 @@ class StatusAnswer(Answer):
     steps: list[StepAnswer]
     trained_model: UUID | None = None
     translation: UUID | None = None
+    revoked: RevokedAnswer | None = None
+    erased: str | None = None
 
 
 class RequestAnswer(Answer):
@@ -142,7 +159,7 @@ class AssetList(Answer):
 
 
 class AssetAnswer(Answer):
-    """An asset: the fields of its record, and what the ledger says."""
+    """An asset: the fields of its record, and what the ledger says; ``erased`` is when its files were removed."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -150,6 +167,7 @@ class AssetAnswer(Answer):
     kind: str
     name: str
     contract: ContractAnswer | None = None
+    erased: str | None = None
     trained_model: UUID | None = None
     translation: UUID | None = None
 
@@ -163,6 +181,7 @@ class LineageNode(Answer):
     inventory_digest: str
     address: str | None
     parents: list[UUID]
+    revoked: bool = False
 
 
 class LineageAnswer(Answer):
@@ -188,6 +207,19 @@ class LogsAnswer(Answer):
     """What a training printed, its last lines."""
 
     lines: str = Field(description="plain text")
+
+
+class CleaningAnswer(Accepted):
+    """What is asked to be removed: given-up uploads, assets of whose runs copies are left, what both come to.
+
+    ``next`` is where to go on, empty where everything was looked at.
+    """
+
+    uploads: int
+    runs: int
+    files: int
+    size: int
+    next: str = ""
 
 
 class SweepAnswer(Answer):

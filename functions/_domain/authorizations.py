@@ -175,3 +175,8 @@ def evidence(subject: UUID, claim: str, statement_digest: str, verdict: str) -> 
             "verdict": VERDICTS[verdict],
         },
     )
+
+
+def revocation(asset: UUID, reason_digest: str) -> Message:
+    """Asks that an asset be marked as no longer to be used; the reason is the document with this digest."""
+    return Message("Revocation", {"id": str(asset), "reasonDigest": reason_digest})

@@ -85,6 +85,7 @@ class AssetPart(Part):
         inventory: the text of ``inventory.jsonl``, whose digest the ledger has.
         authorizations: those by which the ledger has the asset, its statements, and its revocation.
         evidence: the sealing step's statement first, then verifications.
+        revocation: why it was revoked, whose digest is in the authorization of that; null where it was not.
         model_signature: the key's signature in ``signatures/model.sig``, in Base64; the rest of it follows from
             inventory and key. Null where the asset carries none.
         imported_signature: the text of ``signatures/imported.sig``, whose digest the record has.
@@ -95,6 +96,7 @@ class AssetPart(Part):
     inventory: str
     authorizations: Annotated[tuple[dict[str, JsonValue], ...], Strict(False)]
     evidence: Annotated[tuple[EvidencePart, ...], Field(min_length=1), Strict(False)]
+    revocation: dict[str, JsonValue] | None
     model_signature: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$")] | None
     imported_signature: str | None
 

@@ -6,7 +6,7 @@ against the asset that it names: functions refuse it with ``RejectedRequest``, a
 
 from uuid import UUID
 
-from functions._domain import intake, journal, paths, records, training
+from functions._domain import erasure, intake, journal, leftovers, paths, records, revocation, training
 from functions._domain.assets import Kind
 from functions._domain.digests import canonical
 from functions._domain.errors import Rejected, RejectedRequest, UnavailableNewer
@@ -44,6 +44,13 @@ def _place(storage: Storage, event: Event) -> Place | None:
             return (subject, "train", attempt) if records.of_asset(storage, model) else None
         case "contract.deployed" | "cancellation.requested" | "translation.requested" if view.has_record:
             return _made_from(storage, event, view)
+        case "revocation.requested" | "revocation.authorized" if known:
+            return subject, revocation.STEP, view.attempt_of(revocation.STEP)
+        case "erasure.requested":
+            request = erasure.request_of(storage, event)
+            if request.route == leftovers.ROUTE:
+                return subject, leftovers.step(request), 1
+            return subject, erasure.STEP, view.attempt_of(erasure.STEP)
         case "verification.requested" if known:
             return subject, f"verify-{intake.named(storage, event, 'verifications').id}", 1
         case _:

@@ -1,10 +1,13 @@
-"""Carrying: puts an asset's stored authorizations on the ledger, parents first, registration before evidence."""
+"""Carrying: puts an asset's stored authorizations on the ledger, parents first, registration before evidence.
+
+A revocation is carried by itself, last of all: what keeps it from the ledger says nothing against the asset.
+"""
 
 from uuid import UUID
 
 from functions._domain import records
 from functions._domain.digests import digest_of
-from functions._domain.errors import RejectedConflict, RejectedRequest, UnavailableYet
+from functions._domain.errors import RejectedConflict, RejectedRequest, RejectedSigner, UnavailableYet
 from functions._domain.paths import evidence_prefix
 from functions._domain.ports import Ports
 
@@ -30,7 +33,7 @@ def carry(ports: Ports, asset: UUID, within: frozenset[UUID] = frozenset()) -> N
     """
     refusals: list[RejectedConflict | UnavailableYet] = []
     for one in records.authorizations(ports.storage, asset):
-        if ports.ledger.is_recorded(one.message):
+        if one.message.type == "Revocation" or ports.ledger.is_recorded(one.message):
             continue
         parents = {UUID(parent) for parent in one.message.fields.get("parents", ())}  # type: ignore[attr-defined]
         try:
@@ -60,3 +63,31 @@ def _stands(ports: Ports, asset: UUID) -> bool:
     digests = {digest_of(envelope) for envelope in kept.values()}
     asked = [one.message for one in records.authorizations(ports.storage, asset) if one.message.type == "Evidence"]
     return all(ports.ledger.is_recorded(one) for one in asked if one.fields["statementDigest"] in digests)
+
+
+def carry_revocation(ports: Ports, asset: UUID) -> None:
+    """Put an asset's revocation on the ledger. Done already is success.
+
+    Raises:
+        RejectedRequest: nobody authorized one.
+        RejectedConflict: the ledger refuses it for ever.
+        UnavailableYet: the ledger does not have the asset yet.
+        UnavailableLedger: not yet known; ask again.
+    """
+    if ports.ledger.find(asset) is None:
+        try:
+            carry(ports, asset)
+        except RejectedConflict as error:  # for the asset's own chain to end with
+            raise UnavailableYet(f"{asset} is not on the ledger yet: {error}") from error
+    asked = [one for one in records.authorizations(ports.storage, asset) if one.message.type == "Revocation"]
+    if not asked:
+        raise RejectedRequest(f"nobody authorized that {asset} be revoked")
+    refusals = []
+    for one in asked:
+        try:
+            if not ports.ledger.is_recorded(one.message):
+                ports.ledger.carry(one)
+            return
+        except RejectedConflict as error:  # a forged object must not stop the genuine one beside it
+            refusals.append(error)
+    raise min(refusals, key=lambda error: not isinstance(error, RejectedSigner))  # who signs anew can mend that one

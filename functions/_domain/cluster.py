@@ -16,6 +16,9 @@ FORWARD_SETTINGS = "polyglot-forward"
 S3_SECRET, S3_SECRET_KEYS = "polyglot-s3", ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """The Secret with the credentials of the tenant's bucket, and what it holds."""
 
+S3_ERASE_SECRET = "polyglot-s3-erase"  # noqa: S105 - its name
+"""The Secret with those of ``erase``, which alone may delete below ``assets/`` where the bucket's policy says so."""
+
 KEYS_FOLDER = "/var/run/polyglot/keys"
 """Where a signing function finds its role's two key files."""
 

@@ -131,7 +131,9 @@ def _needed(
             if recorded and (one.account, fields["verdict"]) == (recorded.authorizer, recorded.verdict):
                 yield one
         elif one.message.type == "Revocation" and contract.revoked:
-            yield one
+            revoked = examiner.ledger.revocation(asset)
+            if revoked and (one.account, fields["reasonDigest"]) == (revoked.authorizer, revoked.reason_digest):
+                yield one
 
 
 def _wanted(parts: list[_Part]) -> Wanted:
@@ -157,6 +159,9 @@ def _document(storage: Storage, part: _Part) -> Mapping[str, object]:
         "evidence": [
             {"claim": claim, "envelope": json.loads(statement.envelope)} for claim, statement in part.statements
         ],
+        "revocation": json.loads(storage.read(paths.revocation_key(asset)) or b"null")
+        if part.contract.revoked
+        else None,
         "modelSignature": _model_signature(storage, asset, statement),
         "importedSignature": imported.decode() if imported else None,
     }

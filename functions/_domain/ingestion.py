@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 
-from functions._domain import intake, journal, model_signature, paths, records, requests
+from functions._domain import intake, journal, model_signature, paths, records, requests, revocation
 from functions._domain.assets import Kind
 from functions._domain.digests import canonical, digest_of, digest_of_stream
 from functions._domain.drafts import Attestation, Draft
@@ -36,7 +36,7 @@ def ingest(ports: Ports, request: Request) -> Kind:
     """
     kind = {"datasets": Kind.DATASET, "models": Kind.MODEL, "trained-models": Kind.TRAINED_MODEL}.get(request.route)
     kind = kind or Kind(request.body["kind"])
-    if not is_sealed_by(ports.storage, ports.signer, request.asset):
+    if not is_sealed_by(ports.storage, ports.signer, request.asset) and ports.ledger.find(request.asset) is None:
         draft, expected = _DRAFTS[kind](ports, request)
         seal(ports.storage, ports.signer, draft, attestation(draft), expected)
     return kind
@@ -150,9 +150,7 @@ def require_dataset(ports: Ports, dataset: UUID) -> None:
         raise UnavailableYet(f"dataset {dataset} is not sealed yet")
     if record["kind"] != Kind.DATASET:
         raise RejectedConflict(f"{dataset} is a {record['kind']}, expected a dataset")
-    contract = ports.ledger.find(dataset)
-    if contract is not None and contract.revoked:
-        raise RejectedConflict(f"dataset {dataset} was revoked by its owner: use another one")
+    revocation.require_standing(ports, dataset)
 
 
 def _require_image_folder(storage: Storage, digest: str) -> None:
@@ -190,7 +188,7 @@ def take_inbox(ports: Ports, key: str) -> Request | None:
     )
     intake.open_chain(ports.storage, request)
     ports.storage.create(paths.name_key(kind, body["name"], identifier), b"")
-    for one in body["files"]:
+    for one in body["files"] if ports.ledger.find(identifier) is None else ():  # what is registered may be erased
         if ports.storage.stat(folder + one["path"]) is not None:
             ports.storage.copy(folder + one["path"], paths.files_prefix(identifier) + one["path"])
     return request

@@ -186,6 +186,13 @@ def claim_upload(storage: Storage, upload: UUID, request: UUID) -> None:
         raise RejectedConflict(f"upload {upload} was registered already by another request: open a new upload")
 
 
+def require_not_cleared(storage: Storage, upload: UUID) -> None:
+    """Raises RejectedUnknown where an upload was cleared away, as too old, just when it was claimed."""
+    if storage.stat(paths.request_key(upload)) is None:
+        storage.delete(submission_key(upload))
+        raise RejectedUnknown(f"there is no upload {upload} any more, it was given up for too long: open a new one")
+
+
 def origin(storage: Storage, asset: UUID) -> Request | None:
     """The request that asked for an asset, or None where a step made it or it was never submitted."""
     request = find(storage, asset)

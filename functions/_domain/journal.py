@@ -49,6 +49,10 @@ class View:
         """The number of the current attempt, from 1."""
         return 1 + self.retries
 
+    def attempt_of(self, step: str) -> int:
+        """The current attempt of a step that is no part of the asset's own chain, which has retries of its own."""
+        return 1 + sum(mark.step == f"retry-{step}" for mark in self.marks)
+
     def outcome(self, step: str, attempt: int | None = None) -> str:
         """How a step stands in an attempt (the current one), or an empty string where it left no mark."""
         wanted = self.attempt if attempt is None else attempt

@@ -12,8 +12,8 @@ from functions._domain.ports import Ledger, Storage
 def of(storage: Storage, ledger: Ledger, subject: UUID) -> list[Mapping[str, Any]]:
     """The lineage of an asset, parents before children.
 
-    Each node has ``id``, ``kind``, ``name``, ``inventory_digest``, ``address`` (None where not on the ledger yet) and
-    ``parents`` within the lineage.
+    Each node has ``id``, ``kind``, ``name``, ``inventory_digest``, ``address`` (None where not on the ledger yet),
+    ``revoked`` and ``parents`` within the lineage.
     """
     found: dict[UUID, Mapping[str, Any]] = {}
     for asset, record in (*_ancestors(storage, subject), *_descendants(storage, subject)):
@@ -29,6 +29,7 @@ def _node(ledger: Ledger, asset: UUID, record: Mapping[str, Any], known: Mapping
         "name": record["name"],
         "inventory_digest": record["inventory"]["digest"],
         "address": contract.address if contract else None,
+        "revoked": bool(contract and contract.revoked),
         "parents": [UUID(one) for one in record["parents"] if UUID(one) in known],
     }
 

@@ -89,6 +89,11 @@ def inventory_key(asset: UUID) -> str:
     return f"assets/{asset}/inventory.jsonl"
 
 
+def revocation_key(asset: UUID) -> str:
+    """Why an asset was revoked."""
+    return f"assets/{asset}/revocation.json"
+
+
 def journal_key(asset: UUID, step: str, attempt: int, outcome: str) -> str:
     """A mark."""
     return f"assets/{asset}/journal/{step}.{attempt}.{outcome}.json"

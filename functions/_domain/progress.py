@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from functions._domain import intake, journal, paths, records, training
+from functions._domain import erasure, intake, journal, leftovers, paths, records, revocation, training
 from functions._domain.assets import Kind, sealing_claim
 from functions._domain.authorizations import evidence
 from functions._domain.digests import digest_of
-from functions._domain.errors import UnavailableNewer
+from functions._domain.errors import RejectedContent, UnavailableNewer
 from functions._domain.events import Event, announce
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.intake import Request
@@ -83,6 +83,12 @@ class Progress:
                 yield from self.steps_of_translation(asset, request.body.get("opset"), request)
             case "verifications":
                 yield from self._verified(request)
+            case revocation.ROUTE:
+                yield from self._revoked(request)
+            case erasure.ROUTE:
+                yield self._erased(request)
+            case leftovers.ROUTE:
+                yield from self._cleared(request)
 
     def _registered(self, request: Request, kind: Kind) -> Iterator[Step]:
         view = journal.view(self._storage, request.asset)
@@ -123,6 +129,8 @@ class Progress:
 
     def _verified(self, request: Request) -> Iterator[Step]:
         view = journal.view(self._storage, request.asset)
+        if not request.body["claims"]:  # none applies
+            yield Step(f"verify-{request.id}", request.asset, "done", newest=view.newest)
         for claim in request.body["claims"]:
             key = paths.evidence_key(request.asset, claim, str(request.id))
             envelope = self._storage.read(key)
@@ -132,6 +140,35 @@ class Progress:
                 recorded = self.is_evidence_recorded(request.asset, claim, envelope)
                 announced = self._event("evidence.authorized", request.asset)
                 yield self._step("deploy", view, recorded, announced, view.asset)
+
+    def _revoked(self, request: Request) -> Iterator[Step]:
+        asset, view = request.asset, journal.view(self._storage, request.asset)
+        attempt = view.attempt_of(revocation.STEP)
+        event = self._event("revocation.requested", asset, request=str(request.id))
+        try:
+            refusal = revocation.refusal(self._storage, request)
+        except RejectedContent as error:
+            refusal = str(error)
+        if refusal:
+            yield Step(revocation.STEP, asset, "rejected", refusal, asset, event, view.newest)
+            return
+        yield self._step(revocation.STEP, view, revocation.is_authorized(self._storage, asset), event, asset, attempt)
+        contract, announced = self.contract(asset), self._event("revocation.authorized", asset)
+        done = contract is not None and contract.revoked
+        yield self._step("deploy", view, done, announced, asset, attempt, marks=revocation.STEP)
+
+    def _erased(self, request: Request) -> Step:
+        asset, view = request.asset, journal.view(self._storage, request.asset)
+        done = bool(erasure.erased(self._storage, asset, self.contract(asset)))
+        event = self._event("erasure.requested", asset, request=str(request.id))
+        return self._step(erasure.STEP, view, done, event, asset, view.attempt_of(erasure.STEP))
+
+    def _cleared(self, request: Request) -> Iterator[Step]:
+        for one in leftovers.subjects(request):
+            view, event = journal.view(self._storage, one.id), self._event("erasure.requested", one.id, str(request.id))
+            done = not leftovers.is_left(self._storage, self._ledger, request, one)
+            yield self._step(erasure.STEP, view, done, event, None, 1, marks=leftovers.step(request))
+        yield Step(leftovers.ROUTE, request.asset, "done")
 
     def is_evidence_recorded(self, asset: UUID, claim: str, envelope: bytes) -> bool:
         """Whether the ledger has this statement."""
@@ -159,15 +196,15 @@ class Progress:
 
     def _step(
         self, name: str, view: journal.View, done: bool, event: Event, owner: UUID | None, attempt: int | None = None,
-        running: bool = False,
+        running: bool = False, marks: str = "",
     ) -> Step:  # fmt: skip
         if done:
             return Step(name, view.asset, "done", owner=owner, newest=view.newest)
-        number = view.attempt if attempt is None else attempt
-        outcome = view.outcome(name, number)
+        number, marks = view.attempt if attempt is None else attempt, marks or name
+        outcome = view.outcome(marks, number)
         reason = ""
         if outcome in (*journal.ENDED, "exhausted"):
-            found: Mapping[str, Any] = journal.content(self._storage, view.asset, name, number, outcome)
+            found: Mapping[str, Any] = journal.content(self._storage, view.asset, marks, number, outcome)
             reason = str(found.get("reason", ""))
         state: State = "running" if running or outcome == "started" else "waiting"
         if outcome in journal.ENDED or outcome == "exhausted":

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from functions._domain import consistency, paths, records
+from functions._domain import consistency, paths, records, revocation
 from functions._domain.assets import Kind, sealing_claim
 from functions._domain.authorizations import Authorization, Message, registration
 from functions._domain.errors import RejectedContent, UnavailableNewer
@@ -77,6 +77,8 @@ class Examiner:
             return Examined(asset, None, (f"{asset} is not on the ledger",))
         stored = tuple(records.authorizations(self.storage, asset))
         problems = list(self._registration_problems(asset, contract, stored))
+        revoked, wrong = self._revocation(asset, contract, stored)
+        problems += [wrong, revoked.problem if revoked else ""]
         record, wrong = self._record(asset, contract)
         if record is None:
             return Examined(asset, contract, self._named(asset, contract, [*problems, wrong]))
@@ -88,7 +90,7 @@ class Examiner:
             problems += self.evidence_problems(asset, contract, claim, statement, stored)
             problems += consistency.problems(self, asset, contract, record, claim, statement)
         named = self._named(asset, contract, problems)
-        return Examined(asset, contract, named, tuple(_notes(asset, contract, record)), record, statement)
+        return Examined(asset, contract, named, tuple(_notes(asset, contract, record, revoked)), record, statement)
 
     def _named(self, asset: UUID, contract: Contract, problems: Sequence[str]) -> tuple[str, ...]:
         return tuple(f"{contract.kind} {asset}: {problem}" for problem in problems if problem)
@@ -192,10 +194,31 @@ class Examiner:
         except RejectedContent:
             return False
 
+    def _revocation(
+        self, asset: UUID, contract: Contract, stored: Sequence[Authorization]
+    ) -> tuple[revocation.Told | None, str]:
+        """What is told of an asset's revocation, and what is wrong with who signed it."""
+        if not contract.revoked:
+            return None, ""
+        event = self.ledger.revocation(asset)
+        registrars = {grant.account for grant in self.grants if grant.role == "registrar" and grant.appointed}
+        signed = [
+            str(one.message.fields["reasonDigest"])
+            for one in stored
+            if one.message.type == "Revocation" and one.account in registrars
+            if event is None
+            or (one.account, one.message.fields["reasonDigest"]) == (event.authorizer, event.reason_digest)
+            if self.is_by(one, "registrar", one.account)
+        ]
+        told = revocation.told(self.storage, self.ledger, asset, contract, signed[0] if signed else "")
+        return told, "" if signed else "missing: the authorization of its revocation"
 
-def _notes(asset: UUID, contract: Contract, record: Mapping[str, Any]) -> Iterator[str]:
-    if contract.revoked:
-        yield f"{contract.kind} {asset} was revoked by its owner"
+
+def _notes(
+    asset: UUID, contract: Contract, record: Mapping[str, Any], revoked: revocation.Told | None
+) -> Iterator[str]:
+    if revoked is not None:
+        yield f"{contract.kind} {asset} was {revoked}"
     if contract.kind is Kind.TRAINED_MODEL and not contract.parents:
         yield f"{contract.kind} {asset} was imported: trained elsewhere, attested by nobody"
     if record.get("imported_signature"):

@@ -1,15 +1,26 @@
 """Reading: what the HTTP interface answers, put together from storage, ledger and engine; nothing here writes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from functions._domain import answers, intake, journal, lineage, paths, records, training
+from functions._domain import (
+    answers,
+    erasure,
+    intake,
+    journal,
+    lineage,
+    paths,
+    records,
+    revocation,
+    training,
+    withdrawing,
+)
 from functions._domain.assets import Kind
 from functions._domain.calls import Call, Redirect
 from functions._domain.errors import RejectedContent, RejectedRequest, RejectedUnknown, Unavailable, UnavailableNewer
 from functions._domain.identity import trained_model_id, translation_id
-from functions._domain.ports import Contract, Ledger, Ports
+from functions._domain.ports import Contract, Ports
 from functions._domain.progress import Progress, Step, chain_of_asset
 from functions._domain.sealing import in_order
 from functions._domain.statements import opened
@@ -64,6 +75,8 @@ def get_status(call: Call, ports: Ports) -> answers.StatusAnswer:
     last, view = steps[-1], journal.view(ports.storage, call.id)
     trained, translation = _descendants(ports, call.id)
     waits, log = _going_on(ports, last) if (last.name, last.state) == ("train", "running") else ("", "")
+    contract = ports.ledger.find(call.id)
+    revoked = revocation.told(ports.storage, ports.ledger, call.id, contract)
     return answers.StatusAnswer(
         id=call.id,
         kind=_kind(ports, call.id),
@@ -72,10 +85,18 @@ def get_status(call: Call, ports: Ports) -> answers.StatusAnswer:
         attempt=view.attempt,
         reason=(_reason(call.id, last) or waits) if last.state != "done" else "",
         log=log,
-        steps=_step_answers(call.id, steps),
+        steps=_step_answers(call.id, [*steps, *_taken_back(ports, call.id)]),
         trained_model=trained,
         translation=translation,
+        revoked=answers.RevokedAnswer(reason=revoked.reason, time=revoked.stamp) if revoked else None,
+        erased=erasure.erased(ports.storage, call.id, contract) or None,
     )
+
+
+def _taken_back(ports: Ports, asset: UUID) -> list[Step]:
+    """The steps of what was asked to be taken back of an asset."""
+    progress = _progress(ports, asset)
+    return [step for _, request in withdrawing.asked(ports.storage, asset) for step in progress.chain(request)]
 
 
 def _going_on(ports: Ports, step: Step) -> tuple[str, str]:
@@ -126,7 +147,6 @@ def get_request(call: Call, ports: Ports) -> answers.RequestAnswer:
         steps = [Step("upload", request.asset, "waiting", "files are being uploaded")]
     else:
         steps = list(_progress(ports, request.id).chain(request))
-    claims = request.body.get("claims", ()) if request.route == "verifications" else ()
     return answers.RequestAnswer(
         id=request.id,
         route=request.route,
@@ -135,8 +155,17 @@ def get_request(call: Call, ports: Ports) -> answers.RequestAnswer:
         state=_state(steps),
         reason=_reason(request.asset, steps[-1]) if steps[-1].state != "done" else "",
         steps=_step_answers(request.asset, steps),
-        claims=[_claim(ports, request, claim) for claim in claims],
+        claims=_claims(ports, request) if request.route == "verifications" else [],
     )
+
+
+def _claims(ports: Ports, request: intake.Request) -> list[answers.ClaimAnswer]:
+    """What was found of each claim, then those that do not apply."""
+    others: Mapping[str, str] = request.body.get("not_applicable", {})
+    found = [_claim(ports, request, claim) for claim in request.body["claims"]]
+    return found + [
+        answers.ClaimAnswer(claim=claim, verdict="not applicable", findings=[why]) for claim, why in others.items()
+    ]
 
 
 def _claim(ports: Ports, request: intake.Request, claim: str) -> answers.ClaimAnswer:
@@ -180,15 +209,19 @@ def _kinds(asked: str | None) -> list[str]:
 
 def _status_of(ports: Ports, asset: UUID) -> str:
     try:
-        return _state(_steps(ports, asset))
+        state, contract = _state(_steps(ports, asset)), ports.ledger.find(asset)
+        if contract is not None and contract.revoked:
+            return "erased" if erasure.erased(ports.storage, asset, contract) else "revoked"
+        return state
     except (RejectedContent, RejectedUnknown):
         return "damaged"
     except UnavailableNewer:
         return "newer"
 
 
-def contract_answer(ledger: Ledger, contract: Contract) -> answers.ContractAnswer:
+def contract_answer(ports: Ports, asset: UUID, contract: Contract) -> answers.ContractAnswer:
     """The ledger's view of an asset, for an answer."""
+    ledger, revoked = ports.ledger, revocation.told(ports.storage, ports.ledger, asset, contract)
     return answers.ContractAnswer(
         address=contract.address,
         ledger=ledger.address,
@@ -200,6 +233,9 @@ def contract_answer(ledger: Ledger, contract: Contract) -> answers.ContractAnswe
         record_digest=contract.record_digest,
         authorizer=contract.authorizer,
         parents=list(contract.parents),
+        revoked_at=revoked.time if revoked else None,
+        revoked_reason=(revoked.reason or None) if revoked else None,
+        revoked_reason_digest=(revoked.digest or None) if revoked else None,
     )
 
 
@@ -210,7 +246,7 @@ def get_contract(call: Call, ports: Ports) -> answers.ContractAnswer:
         raise RejectedUnknown(
             f"the ledger has no asset {call.id} (yet): `polyglot status {call.id}` tells how far it is"
         )
-    return contract_answer(ports.ledger, contract)
+    return contract_answer(ports, call.id, contract)
 
 
 def get_asset(call: Call, ports: Ports) -> answers.AssetAnswer:
@@ -227,7 +263,8 @@ def get_asset(call: Call, ports: Ports) -> answers.AssetAnswer:
         id=call.id,
         kind=record["kind"],
         name=record["name"],
-        contract=contract_answer(ports.ledger, contract) if contract else None,
+        contract=contract_answer(ports, call.id, contract) if contract else None,
+        erased=erasure.erased(ports.storage, call.id, contract) or None,
         trained_model=trained,
         translation=translation,
     )
@@ -293,5 +330,8 @@ def get_file(call: Call, ports: Ports) -> Redirect:
         raise RejectedRequest(str(error)) from error
     key = paths.files_prefix(call.id) + call.path if call.path else paths.inventory_key(call.id)
     if ports.storage.stat(key) is None:
+        erased = erasure.erased(ports.storage, call.id, ports.ledger.find(call.id)) if call.path else ""
+        if erased:
+            raise RejectedUnknown(f"{call.path!r} of {call.id} was erased on {erased[:10]}, as its owner asked")
         raise RejectedUnknown(f"{call.id} has no file {call.path!r}" if call.path else f"{call.id} is not sealed yet")
     return Redirect(ports.storage.presign_get(key).url)

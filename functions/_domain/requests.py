@@ -20,6 +20,9 @@ PARTS = 10_000
 
 _IMAGE = re.compile(r"(?:[a-z0-9][a-z0-9._/:-]*@)?sha256:[0-9a-f]{64}")
 
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""Control characters, and other ends of lines, for a pattern."""
+
 
 def _digest(value: str) -> str:
     if not is_digest(value):
@@ -33,6 +36,12 @@ def _image(value: str) -> str:
             "the image is not pinned: expected NAME@sha256:<64 hex digits> (docker inspect --format "
             "'{{index .RepoDigests 0}}' shows it), or the digest that `polyglot image push DIR` printed"
         )
+    return value
+
+
+def _reason(value: str) -> str:
+    if re.search(f"[{_CONTROL}]", value) or not value.strip():
+        raise ValueError("a reason is text without control characters and line ends: write one line, in words")
     return value
 
 
@@ -56,6 +65,7 @@ Image = Annotated[str, Field(max_length=400), _shown(_IMAGE.pattern), AfterValid
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Licence = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9.+() -]+$")]
+Reason = Annotated[str, Field(min_length=1, max_length=1000), _shown(f"[^{_CONTROL}]+"), AfterValidator(_reason)]
 HyperparameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
 
 
@@ -187,6 +197,12 @@ class VerificationBody(Body):
     asset: UUID
     level: Literal["integrity", "provenance", "equivalence", "reproduction", "all"] = "integrity"
     path: FilePath | None = None
+
+
+class RevocationBody(Body):
+    """Revokes an asset: why, for whoever meets it from then on."""
+
+    reason: Reason
 
 
 class InboxFile(Body):

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from functions._domain import journal
+from functions._domain import journal, revocation
 from functions._domain.assets import Kind
 from functions._domain.events import Event, announce
 from functions._domain.ports import Ports
 
-STEP = "reseal"
+STEP, REVOKE = "reseal", "reseal-revocation"
 
 
 def done(ports: Ports, event: Event, asset: UUID) -> None:
@@ -40,3 +40,19 @@ def sealing_event(ports: Ports, record: Mapping[str, Any], cause: str) -> Event 
     if record.get("origin") == "trained":
         return announce("training.finished", asset, cause, {"run": record["run"]["name"], **hint})
     return announce("asset.submitted", asset, cause, hint)
+
+
+def signed_again(ports: Ports, event: Event) -> None:
+    """Note that a revocation is signed with the key of now, where the event asked for that."""
+    if REVOKE in event.data:
+        attempt = journal.view(ports.storage, event.subject).attempt_of(revocation.STEP)
+        journal.mark(ports.storage, event.subject, REVOKE, attempt, "done", ports.now())
+
+
+def revoking_event(ports: Ports, asset: UUID, cause: str) -> Event | None:
+    """The event that has a revocation signed again; None where that was done in this attempt, and did not help."""
+    view, standing = journal.view(ports.storage, asset), revocation.first(ports.storage, asset)
+    attempt = view.attempt_of(revocation.STEP)
+    if standing is None or view.has(REVOKE, attempt, "done"):
+        return None
+    return announce("revocation.requested", asset, cause, {"request": str(standing.id), REVOKE: attempt})

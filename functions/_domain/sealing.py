@@ -19,6 +19,7 @@ from functions._domain.digests import digest_of_stream, hex_of
 from functions._domain.drafts import Attestation, Draft, Sealed
 from functions._domain.errors import RejectedConflict, RejectedContent
 from functions._domain.inventory import InventoryLine, line
+from functions._domain.inventory import read as read_inventory
 from functions._domain.ports import Entry, Signer, Storage
 from functions._domain.signing import sign
 
@@ -81,12 +82,18 @@ def seal(
 
 
 def copied(storage: Storage, staged: str, asset: UUID) -> Expected:
-    """Copy an execution's ``model/`` to its final place; returns what must then be there."""
+    """Copy an execution's ``model/`` to its final place; returns what must then be there.
+
+    Where an asset is sealed anew after its staged copies were cleared away, that is what its inventory says.
+    """
     prefix, expected = f"{staged}model/", {}
     for entry in storage.list(prefix):
         path = entry.key[len(prefix) :]
         storage.copy(entry.key, paths.files_prefix(asset) + path)
         expected[path] = (entry.size, None)
+    if not expected:
+        lines = read_inventory(storage.open(paths.inventory_key(asset)) or ())
+        return {line.path: (line.size, f"sha256:{line.sha256}") for line in lines}
     return expected
 
 

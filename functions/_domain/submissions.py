@@ -1,18 +1,30 @@
 """What each write of the HTTP interface does: check what can be checked at once, write the request, announce it.
 
-Announcing is best effort: the request stands in ``open/``, and the sweep announces what was lost.
+``functions._domain.withdrawing`` has those that take something back.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from functions._domain import answers, intake, journal, paths, records, requests, training
+from functions._domain import (
+    answers,
+    erasure,
+    intake,
+    journal,
+    paths,
+    records,
+    requests,
+    revocation,
+    training,
+    withdrawing,
+)
+from functions._domain.accepting import accepted as _accepted
+from functions._domain.accepting import begin as _begin
 from functions._domain.assets import Kind
 from functions._domain.calls import Call
 from functions._domain.digests import canonical, digest_of, digest_of_stream
-from functions._domain.errors import RejectedConflict, RejectedContent, RejectedTooLarge, RejectedUnknown, Unavailable
+from functions._domain.errors import RejectedConflict, RejectedContent, RejectedTooLarge, RejectedUnknown
 from functions._domain.events import Event, announce
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.intake import Request
@@ -20,8 +32,6 @@ from functions._domain.inventory import InventoryLine, digest_of_lines
 from functions._domain.ports import Ports, Presigned, Storage
 from functions._domain.progress import Progress, chain_of_asset
 from functions._domain.verification import CLAIMS
-
-log = logging.getLogger(__name__)
 
 
 def open_upload(call: Call, ports: Ports) -> answers.Accepted:
@@ -124,6 +134,7 @@ def _from_upload(call: Call, ports: Ports, kind: Kind, route: str) -> answers.Ac
     key = call.key or f"{upload}:{digest_of(canonical(body))}"
     request = intake.accept(ports, call.principal, route, key, body, asset=upload)
     intake.claim_upload(ports.storage, upload, request.id)
+    intake.require_not_cleared(ports.storage, upload)
     ports.storage.create(paths.name_key(kind, call.body.name, upload), b"")
     return _begin(ports, request, _submitted(request))
 
@@ -133,6 +144,7 @@ def register_model(call: Call, ports: Ports) -> answers.Accepted:
     training.require_trainable(call.body.image, ports.engine_kind)
     for dataset in call.body.datasets.values():
         _require_known(ports.storage, dataset)
+        revocation.require_standing(ports, dataset)
     request = intake.accept(ports, call.principal, "models", call.key, call.body.model_dump(mode="json"))
     ports.storage.create(paths.name_key(Kind.MODEL, call.body.name, request.asset), b"")
     return _begin(ports, request, _submitted(request))
@@ -166,6 +178,7 @@ def request_translation(call: Call, ports: Ports, translates: Callable[[str, str
             f"no translator for {record['framework']} models ({record['format']}) with accelerator "
             f"{call.body.accelerator} is declared on this platform: pull the model in its native format"
         )
+    revocation.require_standing(ports, source)
     body = {"opset": call.body.opset, "source": str(source)}
     asset = source  # the chain is watched under the asset that is translated
     request = intake.accept(ports, call.principal, "translations", call.key, body, asset)
@@ -197,8 +210,11 @@ def request_verification(call: Call, ports: Ports) -> answers.Accepted:
         raise RejectedConflict(f"this version verifies {' and '.join(CLAIMS)}; {level} comes with a later one")
     if not _was_sealed(ports, call.body.asset):
         _sealed(ports.storage, call.body.asset)
-    claims = [claim for claim in CLAIMS if level in (claim, "all")]
-    body = {"claims": claims, "path": call.body.path}
+    others = {
+        claim: why for claim, why in erasure.not_applicable(ports, call.body.asset).items() if level in (claim, "all")
+    }
+    claims = [claim for claim in CLAIMS if level in (claim, "all") and claim not in others]
+    body = {"claims": claims, "not_applicable": others, "path": call.body.path}
     request = intake.accept(ports, call.principal, "verifications", call.key, body, call.body.asset)
     data = {"request": str(request.id)}
     events = [announce("verification.requested", request.asset, str(request.id), data, claim=claim) for claim in claims]
@@ -207,7 +223,9 @@ def request_verification(call: Call, ports: Ports) -> answers.Accepted:
 
 def retry(call: Call, ports: Ports) -> answers.Accepted:
     """Start a rejected or failed step again, as a new attempt."""
-    storage = ports.storage
+    storage, again = ports.storage, withdrawing.retried(call, ports)
+    if again is not None:
+        return again
     progress = Progress(storage, ports.ledger, f"retry:{call.id}")
     steps = chain_of_asset(progress, storage, call.id)
     origin = intake.origin(storage, call.id)
@@ -227,8 +245,8 @@ def retry(call: Call, ports: Ports) -> answers.Accepted:
     journal.mark(
         storage, owner, "retry", count, "requested", ports.now(), principal=call.principal.subject, key=call.key
     )
-    again = chain_of_asset(Progress(storage, ports.ledger, f"retry:{owner}:{count}"), storage, call.id) or steps
-    event = again[-1].event
+    now = chain_of_asset(Progress(storage, ports.ledger, f"retry:{owner}:{count}"), storage, call.id) or steps
+    event = now[-1].event
     return _begin(ports, origin, *([event] if event else []))
 
 
@@ -252,18 +270,3 @@ def cancel(call: Call, ports: Ports) -> answers.Accepted:
     journal.mark(ports.storage, call.id, "cancel", attempt, "requested", ports.now(), principal=call.principal.subject)
     event = announce("cancellation.requested", call.id, f"cancel:{origin.id}:{attempt}")
     return _begin(ports, origin, event)
-
-
-def _begin(ports: Ports, request: Request, *events: Event) -> answers.Accepted:
-    intake.open_chain(ports.storage, request)
-    for event in events:
-        try:
-            ports.broker.announce(event)
-        except Unavailable as error:
-            log.warning("%s of %s was not announced (%s); the sweep will", event.name, event.subject, error)
-    return _accepted(request)
-
-
-def _accepted(request: Request) -> answers.Accepted:
-    links = {"request": f"/v1/requests/{request.id}", "status": f"/v1/assets/{request.asset}/status"}
-    return answers.Accepted(id=request.id, asset=request.asset, links=links)

@@ -54,7 +54,7 @@ def sweep(ports: Ports, everything: bool = False) -> Iterator[Swept]:
     yield from _inbox(ports, cause)
     if everything:
         for name in ports.storage.folders(paths.ASSETS):
-            yield _carried(ports, name, cause)
+            yield from _carried(ports, name, cause)
 
 
 def _chain(ports: Ports, entry: Entry, cause: str, everything: bool) -> Swept:
@@ -113,15 +113,19 @@ def _is_refused(storage: Storage, asset_json: Entry, refusal: Entry) -> bool:
     return bool(said.get("refused") == digest_of_stream(storage.open(asset_json.key) or ())[0])
 
 
-def _carried(ports: Ports, name: str, cause: str) -> Swept:
-    key = f"{paths.ASSETS}{name}/"
+def _carried(ports: Ports, name: str, cause: str) -> Iterator[Swept]:
+    """What an asset's stored authorizations say and the ledger does not have: of the asset, and of its revocation."""
+    key, missing, kind = f"{paths.ASSETS}{name}/", set[str](), ""
     try:
         asset = UUID(name)
-        record = records.of_asset(ports.storage, asset)
-        for one in records.authorizations(ports.storage, asset) if is_sealed(ports, asset) else ():
-            if not ports.ledger.is_recorded(one.message):
-                kind = str(record["kind"]) if record else ""
-                return Swept(key, announce("asset.registered", asset, cause, assetkind=kind))
+        kind = str((records.of_asset(ports.storage, asset) or {}).get("kind", ""))
+        asked = list(records.authorizations(ports.storage, asset)) if is_sealed(ports, asset) else []
+        missing = {one.message.type for one in asked if not ports.ledger.is_recorded(one.message)}
     except (RejectedContent, UnavailableNewer, ValueError):
-        return Swept(key)  # damaged, no asset's folder, or a newer platform's: for `verify` to say
-    return Swept(key)
+        missing = set()  # damaged, no asset's folder, or a newer platform's: for `verify` to say
+    if missing & {"Registration", "Evidence"}:
+        yield Swept(key, announce("asset.registered", asset, cause, assetkind=kind))
+    if "Revocation" in missing:
+        yield Swept(key, announce("revocation.authorized", asset, cause))
+    if not missing:
+        yield Swept(key)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from functions._domain import choosing, journal, paths, records
+from functions._domain import choosing, journal, paths, records, revocation
 from functions._domain.assets import Kind
 from functions._domain.digests import digest_of_stream
 from functions._domain.drafts import Attestation, Draft, Sealed
@@ -53,6 +53,17 @@ def require_trainable(image: str, engine: str) -> None:
             "this platform trains container images: build the folder's Containerfile, push it to a registry, and "
             "register with --image NAME@sha256:…"
         )
+
+
+def require_standing(ports: Ports, model: UUID, run: str) -> None:
+    """Raises RejectedConflict where a model or one of its datasets is revoked; a run that began before goes on."""
+    datasets = records.required(ports.storage, model, Kind.MODEL)["datasets"].values()
+    try:
+        for asset in (model, *(UUID(dataset) for dataset in datasets)):
+            revocation.require_standing(ports, asset)
+    except RejectedConflict:
+        if ports.engine.state(run).phase == "unknown":
+            raise
 
 
 def planned(storage: Storage, model: UUID, attempt: int) -> Run:

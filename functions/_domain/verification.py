@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from functions._domain import paths
+from functions._domain import erasure, paths, revocation
 from functions._domain.digests import digest_of, digest_of_stream, hex_of
 from functions._domain.inventory import InventoryLine, order
 from functions._domain.inventory import read as read_inventory
@@ -37,14 +37,24 @@ def integrity(storage: Storage, ledger: Ledger, asset: UUID, path: str | None = 
     contract = ledger.find(asset)
     if contract is None:
         return Finding("failed", ("not on the ledger: nothing vouches for this asset",), {"files": 0, "bytes": 0})
-    problems = list(record_problems(storage, asset, contract))
+    revoked = revocation.told(storage, ledger, asset, contract)
+    problems = [*record_problems(storage, asset, contract), *([revoked.problem] if revoked and revoked.problem else [])]
+    notes = list(_revocation_notes(storage, asset, revoked))
     counts = {"files": 0, "bytes": 0}
     problems += _file_problems(storage, asset, contract, path, counts)
     if problems:
         more = [f"… and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
-        return Finding("failed", (*problems[:SHOWN], *more), counts)
+        return Finding("failed", (*problems[:SHOWN], *more, *notes), counts)
     files = f"{counts['files']} {'file' if counts['files'] == 1 else 'files'}"
-    return Finding("passed", (f"{files}, {counts['bytes']:,} bytes: as registered",), counts)
+    return Finding("passed", (f"{files}, {counts['bytes']:,} bytes: as registered", *notes), counts)
+
+
+def _revocation_notes(storage: Storage, asset: UUID, revoked: revocation.Told | None) -> Iterator[str]:
+    """What a reader should know, and what says nothing against the bytes."""
+    if revoked is not None:
+        yield str(revoked)
+    elif storage.stat(paths.revocation_key(asset)) is not None:
+        yield "revocation.json is there, and the ledger knows of no revocation: on its way, or put there by somebody"
 
 
 def record_problems(storage: Reader, asset: UUID, contract: Contract) -> Iterator[str]:
@@ -66,6 +76,10 @@ def _file_problems(
     digest, _ = digest_of_stream(chunks)
     if digest != contract.inventory_digest:
         yield "changed: inventory.jsonl; without the registered one no file can be checked"
+        return
+    when = erasure.erased(storage, asset, contract)
+    if when:
+        yield f"erased: its files were removed on {when[:10]}, as its owner asked"
         return
     lines = read_inventory(storage.open(paths.inventory_key(asset)) or ())
     present = storage.list(paths.files_prefix(asset))

@@ -106,8 +106,9 @@ SETTINGS: tuple[Setting, ...] = (
         default="us-east-1",
     ),
     Setting(
-        "AWS_ACCESS_KEY_ID", "who opens the tenant's bucket, and no other", SECRET, S3_SECRET, _of_tenants,
-        optional=True,
+        "AWS_ACCESS_KEY_ID",
+        f"who opens the tenant's bucket, and no other; `erase` has its own, of Secret `{cluster.S3_ERASE_SECRET}`",
+        SECRET, S3_SECRET, _of_tenants, optional=True,
     ),
     Setting(
         "AWS_SECRET_ACCESS_KEY", "its secret; without both, botocore looks where it usually does", SECRET, S3_SECRET,
@@ -163,6 +164,12 @@ SETTINGS: tuple[Setting, ...] = (
         _runs_trainings, optional=True, only_with=("POLYGLOT_ENGINE", "process"),
     ),
 )  # fmt: skip
+
+
+def source_of(setting: Setting, function: Function) -> str:
+    """Where a function's own value of a setting comes from."""
+    return f"Secret {function.bucket_secret}" if setting.source == S3_SECRET else setting.source
+
 
 MEANING: Mapping[str, str] = {one.name: one.meaning for one in SETTINGS}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from functions._domain import cluster
 from functions._domain.errors import PolyglotError
 from functions._runtime.forms import LEDGER_KEY, STATEMENT_KEY, Form
-from functions._runtime.settings import S3_SECRET, SETTINGS, Setting
+from functions._runtime.settings import SETTINGS, Setting, source_of
 from functions.declaration import Function
 
 
@@ -38,12 +38,13 @@ def problems(values: Mapping[str, str], function: Function) -> Iterator[str]:
         if setting.used_by(function) and _counts(values, setting):
             value = values.get(setting.name, "")
             if value and not setting.form.fits(value):
-                yield _wrong(setting.name, value, setting.form, setting.source)
+                yield _wrong(setting.name, value, setting.form, source_of(setting, function))
             elif not (value or setting.default or setting.optional):
                 yield f"{setting.name} is not set: {setting.meaning} ({setting.source})"
     pair = cluster.S3_SECRET_KEYS
     if function.scope == "tenant" and len(missing := [name for name in pair if not values.get(name)]) == 1:
-        yield f"{missing[0]} is not set: {' and '.join(pair)} come together or not at all ({S3_SECRET})"
+        together = f"{' and '.join(pair)} come together or not at all"
+        yield f"{missing[0]} is not set: {together} (Secret {function.bucket_secret})"
 
 
 def key_problems(role: str, contents: Mapping[str, str | None]) -> Iterator[str]:

@@ -22,7 +22,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
     if view(ports.storage, asset).outcome("train", attempt) in ENDED:
         return None
     registered = announce("asset.registered", asset, event.id, assetkind=Kind.TRAINED_MODEL)
-    if is_sealed_by(ports.storage, ports.signer, asset):
+    if is_sealed_by(ports.storage, ports.signer, asset) or ports.ledger.find(asset) is not None:
         resealing.done(ports, event, asset)
         return registered
     state = ports.engine.state(run)

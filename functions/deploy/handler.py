@@ -3,17 +3,19 @@
 from functions import declaration
 from functions._domain import journal, records
 from functions._domain.assets import Kind
-from functions._domain.carrying import carry, require_sealed
+from functions._domain.carrying import carry, carry_revocation, require_sealed
 from functions._domain.errors import RejectedSigner
 from functions._domain.events import Event, announce
 from functions._domain.identity import translation_id
 from functions._domain.ports import Ports
-from functions._domain.resealing import sealing_event
+from functions._domain.resealing import revoking_event, sealing_event
 
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Carry what the subject's authorizations ask for, and say what stands on the ledger now."""
     require_sealed(ports, event.subject)
+    if event.name == "revocation.authorized":
+        return revoke(event, ports)
     if event.name == "evidence.authorized":  # also of an asset whose record is damaged: that may be what it says
         carry(ports, event.subject)
         return announce("evidence.recorded", event.subject, event.id)
@@ -32,6 +34,18 @@ def handle(event: Event, ports: Ports) -> Event | None:
     return announce(
         "contract.deployed", event.subject, event.id, assetkind=kind, framework=framework, accelerator=accelerator
     )
+
+
+def revoke(event: Event, ports: Ports) -> Event:
+    """Carry a revocation; where its signer's role has ended, ask for it to be signed anew."""
+    try:
+        carry_revocation(ports, event.subject)
+    except RejectedSigner:
+        again = revoking_event(ports, event.subject, event.id)
+        if again is not None:
+            return again
+        carry_revocation(ports, event.subject)
+    return announce("asset.revoked", event.subject, event.id)
 
 
 def refuse_translation(event: Event, framework: str, format_: str, ports: Ports) -> None:

@@ -17,11 +17,14 @@ from functions._domain.submissions import (
     request_verification,
     retry,
 )
+from functions._domain.withdrawing import clear_away, erase, revoke
 
 __all__ = [
     "add_files",
     "cancel",
+    "clear_away",
     "complete_files",
+    "erase",
     "import_model",
     "open_upload",
     "push_image",
@@ -30,6 +33,7 @@ __all__ = [
     "request_translation",
     "request_verification",
     "retry",
+    "revoke",
 ]
 
 

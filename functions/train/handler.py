@@ -22,6 +22,7 @@ def handle(event: Event, ports: Ports) -> Event | None:
     if training.is_cancelled(ports.storage, event.subject, attempt) and ports.engine.state(run).phase == "unknown":
         training.failed(ports, asset, attempt, "cancelled before it was started")
         return announce("training.failed", event.subject, event.id, {"run": run})
+    training.require_standing(ports, event.subject, run)
     planned = training.planned(ports.storage, event.subject, attempt)
     training.require_trainable(planned.image, ports.engine_kind)
     ports.engine.submit(planned)

@@ -1,6 +1,6 @@
 """`translate` exports a trained model to ONNX, measures whether both compute the same, and seals the result."""
 
-from functions._domain import intake, records, resealing
+from functions._domain import intake, records, resealing, revocation
 from functions._domain.assets import Kind
 from functions._domain.errors import RejectedRequest
 from functions._domain.events import Event, announce
@@ -21,7 +21,8 @@ def handle(event: Event, ports: Ports) -> Event | None:
     target = translation_id(event.subject, opset)
     if view(ports.storage, target).outcome("translate") in ENDED:
         return None
-    if not is_sealed_by(ports.storage, ports.signer, target):
+    if not is_sealed_by(ports.storage, ports.signer, target) and ports.ledger.find(target) is None:
+        revocation.require_standing(ports, event.subject)
         translate(ports, event.subject, opset)
     resealing.done(ports, event, target)
     return announce("asset.registered", target, event.id, assetkind=Kind.TRANSLATION)

@@ -168,8 +168,9 @@ def _prepare(cluster: Edge, tenant: Tenant) -> None:
     }
     there.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.SETTINGS}, "data": settings})
     secret = dict(zip(names.S3_SECRET_KEYS, tenant.credentials, strict=True))
-    head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": names.S3_SECRET}}
-    there.create({**head, "stringData": secret})
+    for name in (names.S3_SECRET, names.S3_ERASE_SECRET):
+        head = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+        there.create({**head, "stringData": secret})
 
 
 def _url(tenant: Tenant) -> str:

@@ -14,7 +14,8 @@ CONSUMERS = [
     ("ingest", "asset.submitted"), ("deploy", "asset.registered"), ("deploy", "evidence.authorized"),
     ("train", "contract.deployed"), ("train", "cancellation.requested"), ("collect", "training.finished"),
     ("translate-torch", "contract.deployed"), ("translate-torch", "translation.requested"),
-    ("verify", "verification.requested"),
+    ("verify", "verification.requested"), ("ingest", "revocation.requested"), ("deploy", "revocation.authorized"),
+    ("erase", "erasure.requested"),
 ]  # fmt: skip
 
 

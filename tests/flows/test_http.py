@@ -116,7 +116,9 @@ def test_whatever_is_sent_is_answered_as_documented(site: Site, tmp_path: Path) 
     examples_pass(site, tmp_path, 2, NOBODY, "x", coverage=True)
 
 
-def test_whatever_is_asked_of_an_asset_is_answered_as_documented(site: Site, dataset: str, tmp_path: Path) -> None:
+def test_whatever_is_asked_of_an_asset_is_answered_as_documented(site: Site, tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "own", {"big.bin": bytes(3 << 20)})  # whatever is asked: it is revoked and erased too
+    dataset = site.ok("dataset", "register", str(place), "--name", "fuzzed", "--wait")
     examples_pass(site, tmp_path, 6, dataset, "big.bin", coverage=False)
 
 

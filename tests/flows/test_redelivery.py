@@ -85,10 +85,14 @@ def shuffled(found: Finished) -> list[tuple[str, Posted]]:
     return events
 
 
-def test_a_chain_announces_every_type_that_functions_consume_but_for_a_cancellation(finished: Finished) -> None:
+TAKEN_BACK = ("cancellation.requested", "revocation.requested", "revocation.authorized", "erasure.requested")
+"""What no chain that goes well announces."""
+
+
+def test_a_chain_announces_every_type_that_functions_consume_but_what_takes_back(finished: Finished) -> None:
     consumed = {one.type for function in FUNCTIONS for one in function.consumes}
     seen = {headers["ce-type"] for _, (headers, _) in finished.events}
-    assert consumed - seen == {"io.polyglot.cancellation.requested.v1"}
+    assert consumed - seen == {f"io.polyglot.{name}.v1" for name in TAKEN_BACK}
 
 
 def test_every_event_ten_times_at_once_to_its_function_changes_nothing(finished: Finished) -> None:
@@ -168,6 +172,21 @@ def forged(assets: Mapping[str, UUID], requests: Mapping[str, UUID]) -> dict[str
         ),
         "no verification": ("verify", said(verify, model, claim="integrity")),
         "another function's event": ("deploy", said("training.finished", trained)),
+        "a verification in the place of a revocation": (
+            "ingest",
+            said("revocation.requested", model, {"request": str(requests["verification"])}),
+        ),
+        "no request to revoke": ("ingest", said("revocation.requested", model)),
+        "a revocation that nobody authorized": ("deploy", said("revocation.authorized", model)),
+        "a verification in the place of an erasure": (
+            "erase",
+            said("erasure.requested", model, {"request": str(requests["verification"])}),
+        ),
+        "no request to erase": ("erase", said("erasure.requested", dataset)),
+        "a registration in the place of an erasure": (
+            "erase",
+            said("erasure.requested", model, {"request": str(requests["model"])}),
+        ),
         "an unknown subject": ("deploy", said("asset.registered", uuid4(), assetkind="model")),
         "evidence of an unknown subject": ("deploy", said("evidence.authorized", uuid4())),
     }

@@ -76,6 +76,7 @@ def test_the_example_has_every_setting_of_a_cluster_and_the_secrets_that_are_mou
     secrets = {one["metadata"]["name"]: set(one["stringData"]) for one in documents if one["kind"] == "Secret"}
     assert secrets == {
         cluster.S3_SECRET: {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+        cluster.S3_ERASE_SECRET: {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
         **{cluster.key_secret(role): set(cluster.key_files(role)) for role in roles},
     }
 

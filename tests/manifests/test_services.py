@@ -1,7 +1,9 @@
 import re
+from pathlib import Path
 
 import pytest
 
+from functions._backends import argo
 from functions._domain import cluster
 from functions._runtime import manifests
 from functions.declaration import FUNCTIONS, Function, Variant
@@ -74,12 +76,20 @@ def test_each_role_has_one_function() -> None:
 
 
 def test_settings_come_from_one_config_map_and_one_secret() -> None:
-    for _, _, service in services():
+    for function, _, service in services():
+        secret = "polyglot-s3-erase" if function.name == "erase" else "polyglot-s3"
         assert container(service)["envFrom"] == [
             {"configMapRef": {"name": "polyglot"}},
-            {"secretRef": {"name": "polyglot-s3"}},
+            {"secretRef": {"name": secret}},
         ]
         assert set(environment(service)) <= {"FUNCTION_TARGET", "THREADS", "POLYGLOT_KEYS"}
+
+
+def test_the_credentials_that_may_delete_an_assets_files_are_in_nothing_but_erase() -> None:
+    named = {one["metadata"]["name"] for one in manifests.objects() if "polyglot-s3-erase" in str(one)}
+    assert named == {"erase"}
+    workflow = Path(argo.__file__).with_name("workflow.py").read_text()
+    assert "S3_ERASE_SECRET" not in workflow
 
 
 def test_functions_without_http_routes_are_cluster_local() -> None:

@@ -161,6 +161,7 @@ def test_a_function_is_exercised_by_a_flow_test(function: Function) -> None:
         "collect": ("/functions/collect", "training.finished"),
         "translate": ("/functions/translate-torch", '"translation"'),
         "verify": ('"verify"', "/v1/verifications"),
+        "erase": ("/functions/erase", '"erase"'),
         "retrieve": ("/v1/assets/",),
         "reconcile": ("/v1/reconcile",),
         "bury": ("dead-letters",),

@@ -217,6 +217,7 @@ def test_an_unprepared_namespace_is_refused_with_everything_that_is_missing() ->
     text = str(raised.value)
     assert "ConfigMap polyglot is not there" in text
     assert "Secret polyglot-s3 with the bucket's credentials is not there" in text
+    assert "Secret polyglot-s3-erase with the bucket's credentials is not there" in text
     assert "`polyglot key create trainer --secret acme --out DIR` makes it" in text
     assert not cluster.applied
 
@@ -241,6 +242,7 @@ def _unset(objects: Sequence[Manifest], kind: str, name: str, key: str, value: s
         ("ConfigMap", "polyglot", "POLYGLOT_BUCKET", None),
         ("ConfigMap", "polyglot", "POLYGLOT_LEDGER", "0x" + 40 * "0"),
         ("Secret", "polyglot-s3", "AWS_SECRET_ACCESS_KEY", None),
+        ("Secret", "polyglot-s3-erase", "AWS_ACCESS_KEY_ID", None),
         ("Secret", "polyglot-key-verifier", "verifier.statement.pem", None),
         ("Secret", "polyglot-key-verifier", "verifier.ledger.key", secret("", {"": "replace-me"})["data"][""]),
     ],

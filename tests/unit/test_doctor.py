@@ -140,6 +140,12 @@ FAULTS: dict[str, tuple[Callable[[FakeView], object], str, str, str]] = {
         "Secret polyglot-s3 is not there",
         "settings.example.yaml",
     ),
+    "no credentials for erase": (
+        drop("Secret", "polyglot-s3-erase"),
+        "credentials of erase",
+        "Secret polyglot-s3-erase is not there",
+        "settings.example.yaml",
+    ),
     "a wrong setting": (
         put("POLYGLOT_LEDGER", "0x1"),
         "settings",
@@ -221,6 +227,7 @@ def test_each_fault_is_named_with_what_to_do_and_no_other(view: FakeView, fault:
     [
         ("polyglot-key-trainer", {"keys of trainer"}),
         ("polyglot-s3", {"credentials"}),
+        ("polyglot-s3-erase", {"credentials of erase"}),
         ("polyglot", {"settings"}),
         ("LocalSubjectAccessReview", {"rights"}),
         ("Deployment", {"Argo Workflows"}),

@@ -97,6 +97,8 @@ def _objects(part: AssetPart) -> Iterator[tuple[str, bytes]]:
         yield f"{paths.authorizations_prefix(asset)}{digest_of(data)[7:]}.json", data
     claim, sealed = statements(part)[0]
     yield paths.evidence_key(asset, claim, str(asset)), sealed.envelope
+    if part.revocation is not None:
+        yield paths.revocation_key(asset), canonical(part.revocation)
     if part.imported_signature is not None:
         yield paths.imported_signature_key(asset), part.imported_signature.encode()
     if part.model_signature is not None:

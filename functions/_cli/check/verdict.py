@@ -162,6 +162,8 @@ def _part_problems(
         yield f"{name}: its authorizations are not each there once, in order, and no other beside them"
     if digest_of(part.inventory.encode()) != contract.inventory_digest:
         yield f"{name}: the inventory is not the registered one"
+    if (part.revocation is not None) != contract.revoked:
+        yield f"{name}: the reason of its revocation is missing, or not needed"
     yield from _signature_problems(found, part, name)
 
 

@@ -30,12 +30,18 @@ class Given:
 
     settings: Contents | None
     credentials: Contents | None
+    erasing: Contents | None = None
     keys: Mapping[str, Contents | None] = field(default_factory=dict)
 
     @property
     def values(self) -> dict[str, str]:
         """The settings with the credentials, as functions have them in their environment."""
         return {**(self.settings or {}), **(self.credentials or {})}
+
+    def values_of(self, function: Function) -> dict[str, str] | None:
+        """What one function has there, None where its credentials are missing."""
+        found = self.erasing if function.bucket_secret == names.S3_ERASE_SECRET else self.credentials
+        return None if found is None else {**(self.settings or {}), **found, "POLYGLOT_KEYS": names.KEYS_FOLDER}
 
     @property
     def public(self) -> dict[str, Keys | None]:
@@ -48,6 +54,7 @@ def given(view: View) -> Given:
     return Given(
         _visible(lambda: _config_map(view)),
         _visible(lambda: secret(view, names.S3_SECRET)),
+        _visible(lambda: secret(view, names.S3_ERASE_SECRET)),
         {role: _visible(lambda role=role: secret(view, names.key_secret(role))) for role in ROLES},  # type: ignore[misc]
     )
 
@@ -72,12 +79,14 @@ def _settings(found: Given, functions: Iterable[Function]) -> Iterator[Check]:
         yield wrong("settings", f"ConfigMap {names.SETTINGS} is not there", copy)
     if found.credentials is None:
         yield wrong("credentials", f"Secret {names.S3_SECRET} is not there", copy)
-    for name, part in (("settings", found.settings), ("credentials", found.credentials)):
-        if isinstance(part, Hidden):
-            yield unknown(name, "not allowed to look", "run it as somebody who may")
+    if found.erasing is None:
+        yield wrong("credentials of erase", f"Secret {names.S3_ERASE_SECRET} is not there", copy)
+    parts = {"settings": found.settings, "credentials": found.credentials, "credentials of erase": found.erasing}
+    for name in (name for name, part in parts.items() if isinstance(part, Hidden)):
+        yield unknown(name, "not allowed to look", "run it as somebody who may")
     if found.settings and found.credentials is not None:
-        values = {**found.values, "POLYGLOT_KEYS": names.KEYS_FOLDER}
-        said = list(dict.fromkeys(text for function in functions for text in problems(values, function)))
+        given = [(function, found.values_of(function)) for function in functions]
+        said = list(dict.fromkeys(text for function, values in given if values for text in problems(values, function)))
         remedy = "docs/settings.md says what each is" if said else ""
         yield judged("settings", "; ".join(said) or f"{len(found.settings)}, all of the right form", remedy)
 

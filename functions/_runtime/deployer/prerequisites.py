@@ -28,16 +28,17 @@ def missing(cluster: Cluster, functions: Sequence[Function]) -> list[str]:
 
 def _settings(cluster: Cluster, functions: Sequence[Function]) -> Iterator[str]:
     settings = cluster.get("v1", "ConfigMap", names.SETTINGS)
-    credentials = secret(cluster, names.S3_SECRET)
+    opening = sorted({function.bucket_secret for function in functions})
+    credentials = {name: secret(cluster, name) for name in opening}
     if settings is None:
         yield f"ConfigMap {names.SETTINGS} is not there: copy it from {EXAMPLE}"
-    if credentials is None:
-        yield f"Secret {names.S3_SECRET} with the bucket's credentials is not there: copy it from {EXAMPLE}"
-    if settings is None or credentials is None:
-        return
-    values = {**(settings.get("data") or {}), **credentials, "POLYGLOT_KEYS": names.KEYS_FOLDER}
-    for function in functions:
-        yield from problems(values, function)
+    for name in (name for name, found in credentials.items() if found is None):
+        yield f"Secret {name} with the bucket's credentials is not there: copy it from {EXAMPLE}"
+    for function in functions if settings is not None else ():
+        found = credentials[function.bucket_secret]
+        if settings is not None and found is not None:
+            values = {**(settings.get("data") or {}), **found, "POLYGLOT_KEYS": names.KEYS_FOLDER}
+            yield from problems(values, function)
 
 
 def _keys(cluster: Cluster, role: str) -> Iterator[str]:

@@ -105,7 +105,7 @@ def _settings(function: Function) -> list[Manifest]:
     """Where settings come from; what serves all tenants is given none of theirs, and no credentials."""
     if function.scope == "cluster":
         return [{"configMapRef": {"name": cluster.FORWARD_SETTINGS}}]
-    return [{"configMapRef": {"name": cluster.SETTINGS}}, {"secretRef": {"name": cluster.S3_SECRET}}]
+    return [{"configMapRef": {"name": cluster.SETTINGS}}, {"secretRef": {"name": function.bucket_secret}}]
 
 
 def _resources(function: Function, variant: Variant | None) -> Manifest:

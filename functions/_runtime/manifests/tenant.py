@@ -29,14 +29,15 @@ def outside(cidrs: Sequence[str], ports: Sequence[int] = ()) -> Manifest:
 def example(functions: Sequence[Function]) -> str:
     """The example as a commented YAML file; none of its values can be used as they are."""
     roles = sorted({function.role for function in functions if function.role})
-    secrets = [_secret(cluster.S3_SECRET, cluster.S3_SECRET_KEYS)]
+    opening = sorted({function.bucket_secret for function in functions if function.scope == "tenant"})
+    secrets = [_secret(name, cluster.S3_SECRET_KEYS) for name in opening]
     secrets += [_secret(cluster.key_secret(role), cluster.key_files(role)) for role in roles]
     parts = [
         "# Everything that is a tenant's own. Keep the names; put your values in, and keep Secrets out of git.\n"
         + _config_map(cluster.SETTINGS, CLUSTER),
-        "# Credentials of the tenant's bucket, then each role's two keys, mounted only into the function that signs\n"
-        "# with them: 64 hexadecimal digits, and a P-256 key in PKCS#8 PEM.\n"
-        + "---\n".join(_body(secret) for secret in secrets),
+        "# Credentials of the tenant's bucket, and those of `erase`, which alone may delete below assets/ where the\n"
+        "# bucket's policy says so; then each role's two keys, mounted only into the function that signs with them:\n"
+        "# 64 hexadecimal digits, and a P-256 key in PKCS#8 PEM.\n" + "---\n".join(_body(secret) for secret in secrets),
         "# Where network policies are enforced: the address of the Kubernetes API server, from\n"
         "# `kubectl get endpoints kubernetes --namespace default`, and of an object store outside the cluster;\n"
         f'# one inside is reached by labelling its namespace {cluster.STORAGE_LABEL}="true".\n'

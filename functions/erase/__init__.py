@@ -1,0 +1,1 @@
+"""Takes dead letters and marks what they were about."""
