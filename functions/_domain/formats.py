@@ -12,6 +12,7 @@ import pickletools
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -58,6 +59,7 @@ class _Bounded(io.RawIOBase):
     """A file of which at most ``budget`` bytes can be read, so that a hostile directory cannot fill the memory."""
 
     def __init__(self, inner: BinaryIO, size: int) -> None:
+        super().__init__()
         self._inner, self._size, self.budget = inner, size, _DIRECTORY_BOUND
 
     def readable(self) -> bool:
@@ -95,6 +97,15 @@ def detect(files: Sequence[ModelFile]) -> Format:
         models = _listed([f"{known.main} ({known.framework})" for known in found])
         raise RejectedContent(f"more than one model was found: {models}; keep the one that counts")
     return found[0]
+
+
+def format_of(file: ModelFile) -> Format | None:
+    """What a single file is; None where it is the main file of no model.
+
+    Raises:
+        RejectedContent: it runs code when loaded, or is broken.
+    """
+    return next(_inspect(file), None)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -164,19 +175,30 @@ def _text(head: bytes) -> tuple[str, str] | None:
 
 
 def _archive(stream: BinaryIO, file: ModelFile) -> tuple[str, str] | None:
+    with archive_in(stream, file, _CONTENT_BOUND) as archive:
+        names = set(archive.namelist())
+        return _torch(archive, names) or _zipped(archive, names)
+
+
+@contextmanager
+def archive_in(stream: BinaryIO, file: ModelFile, budget: int) -> Iterator[zipfile.ZipFile]:
+    """A zip archive whose directory is sound and of a model's size; at most ``budget`` bytes are then read of it.
+
+    Raises:
+        RejectedContent: a zip bomb, cut off, or ambiguous.
+    """
     bounded = _Bounded(stream, file.size)
     with zipfile.ZipFile(bounded) as archive:
-        bounded.budget = _CONTENT_BOUND
+        bounded.budget = budget
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > _RATIO_BOUND * file.size + 2**20:
             raise RejectedContent("it unpacks to far more than its own size: this is a zip bomb")
         # An archive inside a cut-off one would otherwise be taken for it.
         if any(entry.header_offset == 0 for entry in entries) is not bool(entries):
             raise RejectedContent("it is cut off, or something was put before it: save the model again")
-        names = {entry.filename for entry in entries}
-        if len(names) != len(entries):
+        if len({entry.filename for entry in entries}) != len(entries):
             raise RejectedContent("two of its entries have the same name: save the model again")
-        return _torch(archive, names) or _zipped(archive, names)
+        yield archive
 
 
 def _torch(archive: zipfile.ZipFile, names: set[str]) -> tuple[str, str] | None:
