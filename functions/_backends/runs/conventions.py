@@ -100,15 +100,34 @@ def _sagemaker_names(named: Mapping[str, str]) -> dict[str, str]:
     return readable | exact
 
 
+_THREADS = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "TF_NUM_INTRAOP_THREADS",
+)  # fmt: skip
+_ON_A_GPU = {
+    "TF_CUDNN_DETERMINISTIC": "1",  # cuDNN's deterministic algorithms, which raise nothing
+    "XLA_FLAGS": "--xla_gpu_deterministic_ops=true",  # no atomic additions in scatters and reductions
+}
+"""Only there: these have a price, and what an image says in ``XLA_FLAGS`` itself would be lost for nothing."""
+
+
 def repeatable(run: Run) -> dict[str, str]:
-    """Seeds, threads and devices: what makes two runs of one script alike."""
-    threads = str(run.cpu)
+    """Seeds, threads and devices: what makes two runs of one script alike, as far as an environment can.
+
+    Sums of floating-point numbers depend on their order. So libraries get as many threads as processors were asked
+    for, however many the machine has, never fewer because it is busy, and add up what these found in a fixed order.
+    A script still chooses deterministic algorithms itself: ``torch.use_deterministic_algorithms(True)``,
+    ``tf.config.experimental.enable_op_determinism()``. The latter is not switched on for all by
+    ``TF_DETERMINISTIC_OPS``, which makes every unseeded random operation an error (tried with TensorFlow 2.21).
+    """
     return {
-        "PYTHONHASHSEED": "0",
+        "PYTHONHASHSEED": "0",  # the order of sets of strings
         "POLYGLOT_SEED": str(seed(run)),
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "OPENBLAS_NUM_THREADS": threads,
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        **dict.fromkeys(_THREADS, str(run.cpu)),
+        "OMP_DYNAMIC": "FALSE",
+        "MKL_DYNAMIC": "FALSE",
+        "MKL_CBWR": "AUTO",  # the same result wherever in memory numbers lie: Intel's conditional reproducibility
+        "KMP_DETERMINISTIC_REDUCTION": "TRUE",  # the OpenMP runtime of LLVM and Intel
         "CUDA_VISIBLE_DEVICES": ",".join(str(number) for number in range(run.gpu)),
+        **(_ON_A_GPU if run.gpu else {}),
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",  # NVIDIA: cuBLAS 12, results reproducibility
     }
