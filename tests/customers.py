@@ -37,6 +37,13 @@ CHAIN = Counter(
 """What a chain that went well leaves of its four assets, whatever happened on the way."""
 
 
+PASSED = {
+    kind: dict.fromkeys(("integrity", "provenance", *(("reproduction",) if kind == "trained-model" else ())), "passed")
+    for kind in ("dataset", "model", "trained-model", "translation")
+}
+"""The verdicts of all claims about the four assets of a chain that went well, by kind."""
+
+
 class Died(Exception):
     """The platform is gone; its exit status."""
 
@@ -137,9 +144,10 @@ class Customer:
             assert time.monotonic() < end, f"{asset} is {state}"
             time.sleep(0.05)
 
-    def verify(self, asset: UUID, seconds: float = 30) -> dict[str, str]:
-        """The verdicts of all claims, once the ledger has them."""
-        asked = self.call("POST", "/v1/verifications", {"asset": str(asset), "level": "all"}, key=f"verify-{asset}")
+    def verify(self, asset: UUID, seconds: float = 60, level: str = "all", key: str = "") -> dict[str, str]:
+        """The verdicts of all claims that apply, once the ledger has them."""
+        body = {"asset": str(asset), "level": level}
+        asked = self.call("POST", "/v1/verifications", body, key=key or f"verify-{asset}")
         end = time.monotonic() + seconds
         while (answer := self.call("GET", f"/v1/requests/{asked['id']}"))["state"] != "complete":
             assert time.monotonic() < end, answer

@@ -36,11 +36,18 @@ def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
         [
             "polyglot verify $DATASET",
             "polyglot verify $MODEL --level all",
+            "polyglot verify $MODEL --level reproduction",
             "polyglot verify $DATASET --path images/7.png",
         ],
     )
     parser.add_argument("asset", metavar="UUID", type=options.asset, help="an asset's UUID")
-    parser.add_argument("--level", choices=LEVELS, default="integrity", help="which claims (default: integrity)")
+    parser.add_argument(
+        "--level",
+        choices=LEVELS,
+        default="integrity",
+        help="which claims (default: integrity); reproduction trains a model once more, and so does all, which is each "
+        "claim that applies",
+    )
     parser.add_argument("--path", metavar="P", help="only this file")
 
 
@@ -76,6 +83,8 @@ def verify(args: argparse.Namespace) -> int:
     claims = answer.get("claims", [])
     failed = any(claim["verdict"] == "failed" for claim in claims)
     if not claims or (not failed and not is_settled(answer)):
+        known = [claim for claim in claims if claim["verdict"]]
+        say(claims_text(known)) if known else None
         raise chain_failure(client, answer)
     result(args, claims_text(claims), {"id": args.asset, "request": accepted["id"], "claims": claims})
     return NO if failed else YES
@@ -90,10 +99,15 @@ def is_settled(answer: dict[str, Any]) -> bool:
 
 
 def claims_text(claims: list[dict[str, Any]]) -> str:
-    """Claims for a person: verdict, where it is recorded, what was found."""
+    """Claims for a person: verdict, a reproduction's class, where it is recorded, what was found."""
     lines = []
     for claim in claims:
+        findings = claim.get("findings", [])
+        if claim["verdict"] == NOT_APPLICABLE:
+            lines.append(f"{claim['claim']}: {NOT_APPLICABLE}: {'; '.join(findings)}")
+            continue
+        class_ = claim.get("detail", {}).get("class")
         where = f"  on the ledger as {claim['statement_digest']}" if claim.get("recorded") else ""
-        lines.append(f"{claim['claim']}: {claim['verdict']}{where}")
-        lines += [f"  {finding}" for finding in claim.get("findings", [])]
+        lines.append(f"{claim['claim']}: {claim['verdict']}{f'  {class_}' if class_ else ''}{where}")
+        lines += [f"  {finding}" for finding in findings]
     return "\n".join(lines)

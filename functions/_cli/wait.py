@@ -83,18 +83,27 @@ def _show_log(client: Client, asset: str) -> None:
 
 
 class StepsTeller:
-    """Tells each step once for each state that a person cares about."""
+    """Tells each step once for each state that a person cares about, and what a training prints meanwhile."""
 
     def __init__(self) -> None:
-        self._told: set[tuple[str, str, str]] = set()
+        self._told: set[tuple[str, ...]] = set()
+        self._log: list[str] = []
 
     def tell(self, answer: Answer) -> None:
         """Tell what is new in an answer."""
         for step in answer.get("steps", []):
-            key = (str(step["asset"]), step["step"], step["state"])
+            key = (str(step["asset"]), step["step"], step["state"], str(step.get("detail", {})))
             if key not in self._told and step["state"] != "waiting":
                 self._told.add(key)
                 say(step_line(step))
+        self._tell_log(answer.get("log", "").splitlines())
+
+    def _tell_log(self, lines: list[str]) -> None:
+        """Tell what a training has printed since it was last looked at; the answer has its last lines."""
+        known = next((count for count in range(len(lines), 0, -1) if self._log[-count:] == lines[:count]), 0)
+        for line in lines[known:]:
+            say(f"  │ {line}")
+        self._log = lines or self._log
 
 
 def step_line(step: Answer) -> str:

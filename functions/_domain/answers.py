@@ -121,7 +121,10 @@ class StatusAnswer(Answer):
 
 
 class RequestAnswer(Answer):
-    """What became of a request: its chain's state, and for a verification each claim's verdict."""
+    """What became of a request: its chain's state, and for a verification each claim's verdict.
+
+    Of a training that goes on, ``reason`` is what it waits for, and ``log`` the last lines that it has printed.
+    """
 
     id: UUID
     route: str
@@ -129,18 +132,24 @@ class RequestAnswer(Answer):
     time: str
     state: str
     reason: str = ""
+    log: str = ""
     steps: list[StepAnswer] = []
     claims: list["ClaimAnswer"] = []
 
 
 class ClaimAnswer(Answer):
-    """A verified claim: verdict (``passed``, ``failed``, ``not applicable``), findings, whether the ledger has it."""
+    """A verified claim: its verdict, findings, and whether the ledger has it.
+
+    The verdict is ``passed``, ``within-tolerance``, ``failed`` or ``not applicable``, and empty while nothing is known.
+    ``detail`` is what a reproduction's statement says beside: its class, the distance, both trainings.
+    """
 
     claim: str
     verdict: str
     findings: list[str] = []
     statement_digest: str | None = None
     recorded: bool = False
+    detail: dict[str, Any] = {}
 
 
 class AssetSummary(Answer):

@@ -6,7 +6,7 @@ against the asset that it names: functions refuse it with ``RejectedRequest``, a
 
 from uuid import UUID
 
-from functions._domain import erasure, intake, journal, leftovers, paths, records, revocation, training
+from functions._domain import erasure, intake, journal, leftovers, paths, records, retraining, revocation, training
 from functions._domain.assets import Kind
 from functions._domain.digests import canonical
 from functions._domain.errors import Rejected, RejectedRequest, UnavailableNewer
@@ -39,6 +39,9 @@ def _place(storage: Storage, event: Event) -> Place | None:
             return subject, "ingest", view.attempt
         case "asset.registered" | "evidence.authorized" if known:
             return subject, "deploy", view.attempt
+        case "reproduction.requested" | "reproduction.finished" | "training.finished" if _is_reproduction(event):
+            request = retraining.asked(storage, event)
+            return request.asset, retraining.step_of(request), 1
         case "training.finished":
             model, attempt = training.parse_run(str(event.data.get("run", "")), subject)
             return (subject, "train", attempt) if records.of_asset(storage, model) else None
@@ -55,6 +58,10 @@ def _place(storage: Storage, event: Event) -> Place | None:
             return subject, f"verify-{intake.named(storage, event, 'verifications').id}", 1
         case _:
             return None
+
+
+def _is_reproduction(event: Event) -> bool:
+    return event.name != "training.finished" or retraining.is_retraining(event)
 
 
 def _made_from(storage: Storage, event: Event, view: journal.View) -> Place | None:

@@ -111,11 +111,15 @@ def erased(storage: Storage, asset: UUID, contract: Contract | None) -> str:
     return said or journal.stamp(done[0].modified)
 
 
+OF_FILES = ("integrity", "reproduction", "equivalence")
+"""The claims that are decided from an asset's files."""
+
+
 def not_applicable(ports: Ports, asset: UUID) -> Mapping[str, str]:
     """The claims that cannot be made any more of an asset whose files were removed, each with the reason."""
     when = erased(ports.storage, asset, ports.ledger.find(asset))
     reason = "its files were removed as its owner asked, its record and evidence stay and are verified by provenance"
-    return {"integrity": f"erased on {when[:10]}: {reason}"} if when else {}
+    return dict.fromkeys(OF_FILES, f"erased on {when[:10]}: {reason}") if when else {}
 
 
 def is_empty(storage: Storage, asset: UUID) -> bool:

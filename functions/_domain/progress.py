@@ -4,14 +4,26 @@ The sweep, the status and ``retry`` all look through this one module, so they ne
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from functions._domain import erasure, intake, journal, leftovers, paths, records, revocation, training
+from functions._domain import (
+    choosing,
+    erasure,
+    intake,
+    journal,
+    leftovers,
+    paths,
+    records,
+    retraining,
+    revocation,
+    training,
+)
 from functions._domain.assets import Kind, sealing_claim
 from functions._domain.authorizations import evidence
+from functions._domain.claims import REPRODUCTION
 from functions._domain.digests import digest_of
 from functions._domain.errors import RejectedContent, UnavailableNewer
 from functions._domain.events import Event, announce
@@ -27,7 +39,7 @@ class Step:
     """One step of a chain.
 
     ``owner`` is the asset whose journal takes a retry of it, ``event`` drives it (again), ``newest`` is when
-    something last happened.
+    something last happened. ``claim`` is what a verification's step verifies.
     """
 
     name: str
@@ -37,6 +49,7 @@ class Step:
     owner: UUID | None = None
     event: Event | None = None
     newest: datetime = field(default=datetime.fromtimestamp(0, UTC))
+    claim: str = ""
 
     @property
     def has_ended(self) -> bool:
@@ -130,16 +143,38 @@ class Progress:
     def _verified(self, request: Request) -> Iterator[Step]:
         view = journal.view(self._storage, request.asset)
         if not request.body["claims"]:  # none applies
-            yield Step(f"verify-{request.id}", request.asset, "done", newest=view.newest)
+            yield Step(retraining.step_of(request), request.asset, "done", newest=view.newest)
         for claim in request.body["claims"]:
             key = paths.evidence_key(request.asset, claim, str(request.id))
             envelope = self._storage.read(key)
-            event = self._event("verification.requested", request.asset, request=str(request.id), claim=claim)
-            yield self._step(f"verify-{request.id}", view, envelope is not None, event, None, attempt=1)
-            if envelope is not None:
-                recorded = self.is_evidence_recorded(request.asset, claim, envelope)
+            recorded = envelope is not None and self.is_evidence_recorded(request.asset, claim, envelope)
+            # Who signed a statement may have been killed before its authorization was there to be carried.
+            signed = recorded or (envelope is not None and self._is_authorized(request.asset, envelope))
+            yield replace(self._claimed(request, claim, view, signed), claim=claim)
+            if signed:
                 announced = self._event("evidence.authorized", request.asset)
                 yield self._step("deploy", view, recorded, announced, view.asset)
+
+    def _claimed(self, request: Request, claim: str, view: journal.View, done: bool) -> Step:
+        step, identifier = retraining.step_of(request), str(request.id)
+        if claim == REPRODUCTION:
+            started = view.has(step, 1, "started")
+            if not started:
+                event = self._event("reproduction.requested", request.asset, request=identifier)
+            elif choosing.is_chosen(self._storage, request.id):
+                event = self._event("reproduction.finished", request.asset, request=identifier)
+            else:
+                event = self._event("training.finished", request.id, run=retraining.run_name(request.id))
+            return self._step(step, view, done, event, None, 1, started)
+        # Of a request's claims only a reproduction starts and fails: what these marks say is not about the others.
+        view = replace(view, marks=tuple(mark for mark in view.marks if mark.outcome not in ("started", "failed")))
+        event = self._event("verification.requested", request.asset, request=identifier, claim=claim)
+        return self._step(step, view, done, event, None, 1)
+
+    def _is_authorized(self, asset: UUID, envelope: bytes) -> bool:
+        digest = digest_of(envelope)
+        known = (one.message.fields for one in records.authorizations(self._storage, asset))
+        return any(fields.get("statementDigest") == digest for fields in known)
 
     def _revoked(self, request: Request) -> Iterator[Step]:
         asset, view = request.asset, journal.view(self._storage, request.asset)

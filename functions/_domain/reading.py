@@ -31,6 +31,9 @@ NEXT = {
     "deploy": "the operator reads the reason, mends the ledger's roles, and runs `polyglot retry {id}`",
 }
 
+DETAIL = ("class", "distance", "interval", "compared")
+"""What an answer shows of a claim's statement beside its findings, where it says so: a reproduction does."""
+
 LOG_LINES = 5
 """The lines of a training's log that its status shows."""
 
@@ -64,7 +67,13 @@ def _reason(asset: UUID, step: Step) -> str:
 
 def _step_answers(asset: UUID, steps: Sequence[Step]) -> list[answers.StepAnswer]:
     return [
-        answers.StepAnswer(step=step.name, asset=step.asset, state=step.state, reason=_reason(asset, step))
+        answers.StepAnswer(
+            step=step.name,
+            asset=step.asset,
+            state=step.state,
+            reason=_reason(asset, step),
+            detail={"claim": step.claim} if step.claim else {},
+        )
         for step in steps
     ]
 
@@ -74,7 +83,7 @@ def get_status(call: Call, ports: Ports) -> answers.StatusAnswer:
     steps = _steps(ports, call.id)
     last, view = steps[-1], journal.view(ports.storage, call.id)
     trained, translation = _descendants(ports, call.id)
-    waits, log = _going_on(ports, last) if (last.name, last.state) == ("train", "running") else ("", "")
+    waits, log = _going_on(ports, last)
     contract = ports.ledger.find(call.id)
     revoked = revocation.told(ports.storage, ports.ledger, call.id, contract)
     return answers.StatusAnswer(
@@ -100,8 +109,10 @@ def _taken_back(ports: Ports, asset: UUID) -> list[Step]:
 
 
 def _going_on(ports: Ports, step: Step) -> tuple[str, str]:
-    """What a training that goes on waits for, and the end of its log; nothing where the engine is away."""
+    """What a training waits for, and the end of its log; nothing where none goes on, or the engine is away."""
     run = str(step.event.data.get("run", "")) if step.event else ""
+    if step.state != "running" or not run:
+        return "", ""
     try:
         return ports.engine.state(run).reason, ports.engine.log(run, LOG_LINES)
     except Unavailable:
@@ -143,17 +154,20 @@ def _has_record(ports: Ports, asset: UUID) -> bool:
 def get_request(call: Call, ports: Ports) -> answers.RequestAnswer:
     """What became of a request."""
     request = intake.load(ports.storage, call.id)
+    waits = log = ""
     if request.route == "uploads":
         steps = [Step("upload", request.asset, "waiting", "files are being uploaded")]
     else:
         steps = list(_progress(ports, request.id).chain(request))
+    waits, log = _going_on(ports, steps[-1])
     return answers.RequestAnswer(
         id=request.id,
         route=request.route,
         asset=request.asset,
         time=request.time,
         state=_state(steps),
-        reason=_reason(request.asset, steps[-1]) if steps[-1].state != "done" else "",
+        reason=(_reason(request.asset, steps[-1]) or waits) if steps[-1].state != "done" else "",
+        log=log,
         steps=_step_answers(request.asset, steps),
         claims=_claims(ports, request) if request.route == "verifications" else [],
     )
@@ -179,6 +193,7 @@ def _claim(ports: Ports, request: intake.Request, claim: str) -> answers.ClaimAn
         findings=list(found.predicate["findings"]),
         statement_digest=found.digest,
         recorded=_progress(ports, request.id).is_evidence_recorded(request.asset, claim, envelope),
+        detail={name: found.predicate[name] for name in DETAIL if name in found.predicate},
     )
 
 

@@ -23,6 +23,7 @@ PREDICATES = {
     "translation": "https://polyglot-model-sharing.dev/predicates/translation/v1",
     "integrity": "https://polyglot-model-sharing.dev/predicates/verification/v1",
     "provenance": "https://polyglot-model-sharing.dev/predicates/verification/v1",
+    "reproduction": "https://polyglot-model-sharing.dev/predicates/reproduction/v1",
 }
 ROLES = {
     "registration": "registrar",
@@ -30,6 +31,7 @@ ROLES = {
     "translation": "translator",
     "integrity": "verifier",
     "provenance": "verifier",
+    "reproduction": "verifier",
 }
 """Who makes a claim; the ledger's EvidenceLog insists on it."""
 BUILD_TYPE = "https://polyglot-model-sharing.dev/build-types/training/v1"

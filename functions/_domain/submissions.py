@@ -9,6 +9,7 @@ from uuid import UUID
 
 from functions._domain import (
     answers,
+    claims,
     erasure,
     intake,
     journal,
@@ -24,14 +25,19 @@ from functions._domain.accepting import begin as _begin
 from functions._domain.assets import Kind
 from functions._domain.calls import Call
 from functions._domain.digests import canonical, digest_of, digest_of_stream
-from functions._domain.errors import RejectedConflict, RejectedContent, RejectedTooLarge, RejectedUnknown
+from functions._domain.errors import (
+    RejectedConflict,
+    RejectedContent,
+    RejectedTooLarge,
+    RejectedUnknown,
+    UnavailableNewer,
+)
 from functions._domain.events import Event, announce
 from functions._domain.identity import trained_model_id, translation_id
 from functions._domain.intake import Request
 from functions._domain.inventory import InventoryLine, digest_of_lines
 from functions._domain.ports import Ports, Presigned, Storage
 from functions._domain.progress import Progress, chain_of_asset
-from functions._domain.verification import CLAIMS
 
 
 def open_upload(call: Call, ports: Ports) -> answers.Accepted:
@@ -204,21 +210,38 @@ def _was_sealed(ports: Ports, asset: UUID) -> bool:
 
 
 def request_verification(call: Call, ports: Ports) -> answers.Accepted:
-    """Ask for claims about an asset to be verified; one event for each."""
-    level = call.body.level
-    if level not in (*CLAIMS, "all"):
-        raise RejectedConflict(f"this version verifies {' and '.join(CLAIMS)}; {level} comes with a later one")
-    if not _was_sealed(ports, call.body.asset):
-        _sealed(ports.storage, call.body.asset)
-    others = {
-        claim: why for claim, why in erasure.not_applicable(ports, call.body.asset).items() if level in (claim, "all")
-    }
-    claims = [claim for claim in CLAIMS if level in (claim, "all") and claim not in others]
-    body = {"claims": claims, "not_applicable": others, "path": call.body.path}
-    request = intake.accept(ports, call.principal, "verifications", call.key, body, call.body.asset)
+    """Ask for claims about an asset to be verified; one event for each that applies."""
+    asset, level = call.body.asset, call.body.level
+    if not _was_sealed(ports, asset):
+        _sealed(ports.storage, asset)
+    record = _readable(ports.storage, asset)
+    if level == claims.REPRODUCTION and record is not None and record["kind"] == Kind.MODEL:
+        asset = trained_model_of(ports.storage, asset)
+        record = _readable(ports.storage, asset)
+        if record is None:
+            model = call.body.asset
+            raise RejectedConflict(f"{model} has no trained model yet: `polyglot status {model} --watch` tells when")
+    asked, others = claims.applicable(record, level, call.body.path)
+    gone = {claim: why for claim, why in erasure.not_applicable(ports, asset).items() if claim in asked}
+    asked, others = [claim for claim in asked if claim not in gone], {**others, **gone}
+    body = {"claims": asked, "not_applicable": others, "path": call.body.path}
+    request = intake.accept(ports, call.principal, "verifications", call.key, body, asset)
+    return _begin(ports, request, *(_verification(request, claim) for claim in asked))
+
+
+def _readable(storage: Storage, asset: UUID) -> Mapping[str, Any] | None:
+    """An asset's record; None where there is none that can be read here, which is for the verification to say."""
+    try:
+        return records.of_asset(storage, asset)
+    except (RejectedContent, UnavailableNewer):
+        return None
+
+
+def _verification(request: Request, claim: str) -> Event:
     data = {"request": str(request.id)}
-    events = [announce("verification.requested", request.asset, str(request.id), data, claim=claim) for claim in claims]
-    return _begin(ports, request, *events)
+    if claim == claims.REPRODUCTION:  # there is something to do before it can be verified
+        return announce("reproduction.requested", request.asset, str(request.id), data)
+    return announce("verification.requested", request.asset, str(request.id), data, claim=claim)
 
 
 def retry(call: Call, ports: Ports) -> answers.Accepted:

@@ -163,13 +163,22 @@ def promote(ports: Ports, model: UUID, attempt: int, state: RunState, translates
 
 def _chosen(ports: Ports, model: UUID, attempt: int, state: RunState) -> Mapping[str, Any]:
     """The execution that counts, with all that its statement says of it; what is found wrong is never chosen."""
-    storage, asset = ports.storage, trained_model_id(model, attempt)
-    if choosing.is_chosen(storage, asset):
-        return choosing.chosen(storage, asset)
-    staged = paths.run_prefix(asset, state.execution)
+    asset = trained_model_id(model, attempt)
+    if choosing.is_chosen(ports.storage, asset):
+        return choosing.chosen(ports.storage, asset)
+    return settle(ports, asset, run_name(model, attempt), state)
+
+
+def settle(ports: Ports, asset: UUID, run: str, state: RunState) -> Mapping[str, Any]:
+    """Choose a run's execution, with all that is known of it, once its results were found fit to be kept.
+
+    Raises:
+        RejectedContent: they are not.
+    """
+    storage, staged = ports.storage, paths.run_prefix(asset, state.execution)
     inspect(storage, f"{staged}model/")
     read_metrics(storage, staged)
-    log = kept_log(ports, asset, run_name(model, attempt), state.execution)
+    log = kept_log(ports, asset, run, state.execution)
     return choosing.choose(
         storage,
         asset,

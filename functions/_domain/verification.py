@@ -18,7 +18,6 @@ from functions._domain.inventory import read as read_inventory
 from functions._domain.ports import Contract, Entry, Ledger, Reader, Storage
 from functions._domain.sealing import in_order
 
-CLAIMS = ("integrity", "provenance")
 SHOWN = 100
 """The most findings that a statement lists; the rest are counted."""
 

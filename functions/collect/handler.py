@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from functions import declaration
-from functions._domain import choosing, records, resealing, training
+from functions._domain import choosing, records, resealing, retraining, training
 from functions._domain.assets import Kind
 from functions._domain.errors import RejectedConflict, RejectedContent
 from functions._domain.events import Event, announce
@@ -15,6 +15,8 @@ from functions._domain.sealing import is_sealed_by
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Promote and seal a finished run's outputs; a failed one leaves a readable failure and no model."""
+    if retraining.is_retraining(event):
+        return retraining.collect(ports, event)
     asset = event.subject
     model, attempt = training.parse_run(str(event.data.get("run", "")), asset)
     records.of_subject(ports.storage, model, Kind.MODEL)

@@ -1,6 +1,6 @@
 """`train` submits a model's training run, or stops it."""
 
-from functions._domain import journal, records, training
+from functions._domain import journal, records, retraining, training
 from functions._domain.assets import Kind
 from functions._domain.events import Event, announce
 from functions._domain.identity import trained_model_id
@@ -9,6 +9,9 @@ from functions._domain.ports import Ports
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Submit the current attempt's run, unless it has ended; submitting twice starts one."""
+    if event.name == "reproduction.requested":
+        retraining.start(ports, event)
+        return None
     records.of_subject(ports.storage, event.subject, Kind.MODEL)
     attempt = journal.view(ports.storage, event.subject).attempt
     asset, run = trained_model_id(event.subject, attempt), training.run_name(event.subject, attempt)

@@ -1,8 +1,8 @@
 """`verify` checks a claim from the bytes and the ledger, and signs what it found, good or bad."""
 
-from functions._domain import intake, paths, records, verification
+from functions._domain import choosing, claims, intake, paths, records, reproduction, retraining, verification
 from functions._domain.authorizations import evidence
-from functions._domain.errors import RejectedRequest
+from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest, RejectedUnknown
 from functions._domain.events import Event, announce
 from functions._domain.intake import Request
 from functions._domain.ports import Ports
@@ -13,28 +13,47 @@ from functions._domain.statements import opened, statement
 
 def handle(event: Event, ports: Ports) -> Event | None:
     """Verify one claim of a request; what an earlier execution signed counts."""
-    request, claim = intake.named(ports.storage, event, "verifications"), event.attributes.get("claim", "")
-    if claim not in request.body["claims"]:
-        raise RejectedRequest(f"request {request.id} does not ask to verify {claim!r}")
+    request, claim = asked(event, ports)
     key = paths.evidence_key(request.asset, claim, str(request.id))
     envelope = ports.storage.read(key)
     if envelope is None or not ports.signer.made(envelope):
-        envelope = record_statement(ports.storage, ports.signer, key, signed(request, claim, ports))
+        try:
+            envelope = record_statement(ports.storage, ports.signer, key, signed(request, claim, ports))
+        except (RejectedContent, RejectedConflict, RejectedUnknown) as error:
+            if claim != claims.REPRODUCTION:
+                raise
+            retraining.failed(ports, request, str(error))
+            return None
     found = opened(envelope)
     message = evidence(request.asset, claim, found.digest, found.predicate["verdict"])
     records.store_authorization(ports.storage, ports.signer.authorize(message))
     return announce("evidence.authorized", request.asset, f"{event.id}:{claim}")
 
 
+def asked(event: Event, ports: Ports) -> tuple[Request, str]:
+    """The request and its claim that an event is about. Raises RejectedRequest where nobody asked."""
+    if event.name == "reproduction.finished":
+        request = retraining.asked(ports.storage, event)
+        if not choosing.is_chosen(ports.storage, request.id):
+            raise RejectedRequest(f"request {request.id} has nothing to compare: its run was not settled")
+        return request, claims.REPRODUCTION
+    request, claim = intake.named(ports.storage, event, "verifications"), event.attributes.get("claim", "")
+    if claim not in request.body["claims"] or claim == claims.REPRODUCTION:
+        raise RejectedRequest(f"request {request.id} does not ask to verify {claim!r}")
+    return request, claim
+
+
 def signed(request: Request, claim: str, ports: Ports) -> bytes:
     """The signed statement of what is found now."""
     storage, ledger, asset = ports.storage, ports.ledger, request.asset
+    contract = ledger.find(asset)
+    digest = contract.inventory_digest if contract else f"sha256:{'0' * 64}"
+    if claim == claims.REPRODUCTION:
+        return ports.signer.sign(statement(claim, asset, digest, reproduction.reproduced(ports, request)))
     finding = (
         verification.integrity(storage, ledger, asset, request.body["path"])
         if claim == "integrity"
         else provenance(storage, ledger, asset, ports.signatures)
     )
-    contract = ledger.find(asset)
-    digest = contract.inventory_digest if contract else f"sha256:{'0' * 64}"
     predicate = verification.statement_predicate(claim, finding, asset, ledger, request.id, request.body["path"])
     return ports.signer.sign(statement(claim, asset, digest, predicate))

@@ -30,6 +30,7 @@ WITHOUT_NETWORK = ("unshare", "--user", "--map-root-user", "--net", "--")
 def bundles(site: Site, assets: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Bundles of a finished chain's assets, by kind, each verified before; and its files, in a folder of that name."""
     place = tmp_path_factory.mktemp("bundles")
+    site.ok("verify", assets["trained-model"], "--level", "reproduction")
     for kind in ("dataset", "trained-model", "translation"):
         site.ok("verify", assets[kind], "--level", "integrity")
         site.ok("evidence", assets[kind], "-o", str(place / f"{kind}.json"), "--unpack", str(place / f"{kind}-parts"))
@@ -81,6 +82,13 @@ def test_a_report_claims_no_more_than_it_checked(bundles: dict[str, Path]) -> No
         "verdict: consistent, not independently anchored",
     ):
         assert words in ended.stdout
+
+
+def test_a_report_says_where_a_retraining_agreed(bundles: dict[str, Path]) -> None:
+    ended = offline("check", bundles["trained-model"])
+    assert ended.returncode == 0
+    assert "trained from that dataset by that image with these settings: attested, reproduced" in ended.stdout
+    assert "a retraining agreed: R1, recorded" in ended.stdout
 
 
 def test_a_models_bundle_is_that_of_its_trained_model(bundles: dict[str, Path], assets: dict[str, str]) -> None:
@@ -337,7 +345,7 @@ def test_every_statement_is_of_its_documented_schema(bundles: dict[str, Path]) -
         predicate = json.loads(base64.b64decode(one["envelope"]["payload"]))["predicate"]
         Draft202012Validator(schema).validate(predicate)
         seen.add(one["claim"])
-    assert seen >= {"registration", "training", "translation", "integrity"}
+    assert seen >= {"registration", "training", "translation", "integrity", "reproduction"}
 
 
 def test_every_claim_is_listed_among_the_predicates() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from functions._backends.process.supervisor import EXECUTIONS
 from functions._runtime.local import bucket, chain
-from tests.customers import CHAIN, Books, Customer, Died, keys, shape
+from tests.customers import CHAIN, PASSED, Books, Customer, Died, keys, shape
 from tests.faults import (
     ROOT,
     Fuse,
@@ -70,8 +70,8 @@ def assert_finished_once(customer: Customer, folder: Path) -> None:
     assert keys(folder, "dead-letters/") == []
     customer.call("POST", "/v1/reconcile")
     assert keys(folder, "open/") == []
-    for asset in customer.assets.values():
-        assert customer.verify(asset) == {"integrity": "passed", "provenance": "passed"}
+    for kind, asset in customer.assets.items():
+        assert customer.verify(asset) == PASSED[kind]
     assert set(Books.of(customer.settings).recorded().values()) == {1}
 
 
@@ -132,6 +132,39 @@ def test_a_platform_killed_at_every_write_finishes_the_chain_exactly_once(
     transactions = [name for name in stage.fuse.kills if name.startswith("transaction")]
     assert len(transactions) == 6 + 4 + 4 + 4  # contracts, roles, assets, statements
     assert_finished_once(customer, stage.bucket)
+    stopped(life)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # some fifteen lives
+def test_a_platform_killed_at_every_write_of_a_reproduction_compares_exactly_once(
+    stage: Stage, nursery: Nursery, customer: Customer
+) -> None:
+    life = nursery.up(stage.data, **stage.settings)
+    customer.settings = {**ready(life), "POLYGLOT_RPC_URL": stage.node}
+    customer.register()
+    customer.wait()
+    trained, before = customer.assets["trained-model"], Books.of(customer.settings).recorded()
+    stopped(life)
+    for _ in range(40):
+        assert gone(stage.data), of_platform(stage.data)
+        life = nursery.up(stage.data, **stage.settings)
+        stage.fuse.arm(life.pid)
+        with suppress(Died):
+            customer.settings = {**ready(life), "POLYGLOT_RPC_URL": stage.node}
+            assert customer.verify(trained, level="reproduction", key="again") == {"reproduction": "passed"}
+            customer.call("POST", "/v1/reconcile")
+            break
+        assert ended(life) == -signal.SIGKILL, life.log.read_text()
+    stage.fuse.arm(None)
+    killed = " ".join(stage.fuse.kills)
+    steps = ("started.json", "model/model.pt2", "chosen.json", "evidence/reproduction", "authorizations/")
+    assert [step for step in steps if step not in killed] == []
+    assert sum((Books.of(customer.settings).recorded() - before).values()) == 1
+    assert keys(stage.bucket, "dead-letters/") == []
+    assert keys(stage.bucket, "open/") == []
+    statements = [key for key in keys(stage.bucket, f"assets/{trained}/evidence/") if "reproduction" in key]
+    assert len(statements) == 1
     stopped(life)
 
 

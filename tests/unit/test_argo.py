@@ -1,7 +1,7 @@
 """The Argo engine over a cluster that is a fake: what it submits, and what it makes of what Argo and Kubernetes say."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from uuid import UUID
 import pytest
 
 from functions._backends.argo.engine import ArgoEngine
-from functions._backends.argo.workflow import KEEP, RETRIES, STAGE, TRAIN, Place, workflow
+from functions._backends.argo.workflow import ASSET_NOTE, KEEP, RETRIES, STAGE, TRAIN, Place, workflow
 from functions._domain import cluster
 from functions._domain.digests import canonical
 from functions._domain.errors import RejectedConflict
 from functions._domain.ports import Channel, Run, RunState
+from functions._domain.retraining import run_name as retraining_name
 from tests.fakes import FolderStorage
 
 pytest.importorskip("hera", reason="the extra `argo` is not installed")
@@ -124,6 +125,17 @@ def containers(document: Document) -> dict[str, Document]:
 def test_submitting_twice_starts_one_run(engine: ArgoEngine, there: OneCluster) -> None:
     submitted(engine).submit(a_run())
     assert list(there.workflows) == [NAME]
+
+
+def test_a_retraining_is_a_run_of_its_own_whose_results_are_its_requests(engine: ArgoEngine, there: OneCluster) -> None:
+    request = UUID(int=9)
+    run = replace(a_run(), name=retraining_name(request), asset=request)
+    submitted(engine).submit(run)
+    assert sorted(there.workflows) == sorted([NAME, run.name])
+    metadata = there.workflows[run.name]["metadata"]
+    assert metadata["annotations"][ASSET_NOTE] == str(request)
+    assert metadata["labels"]["polyglot.io/model"] == str(MODEL)
+    assert len(run.name) <= 63
 
 
 def test_what_argo_would_replace_is_refused(engine: ArgoEngine, there: OneCluster) -> None:
