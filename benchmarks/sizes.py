@@ -15,7 +15,10 @@ class Sizes:
     inventory: int = 300_000
     starts: int = 15
     carried: int = 200
+    reproductions: int = 10
 
 
 FULL = Sizes()
-QUICK = Sizes(large=5 * 10**7, files=200, rounds=1, huge=2 * 10**8, inventory=3000, starts=2, carried=20)
+QUICK = Sizes(
+    large=5 * 10**7, files=200, rounds=1, huge=2 * 10**8, inventory=3000, starts=2, carried=20, reproductions=1
+)
