@@ -21,6 +21,17 @@ torch.export.save(program, sys.argv[1])
 """
 
 
+RECURSION = sys.getrecursionlimit()
+
+
+def pytest_collection_finish() -> None:
+    """``eth_account``, which a test compares ours with, has a dependency that allows a hundred times deeper recursion.
+
+    Then deep JSON does not end in an exception, but overflows the stack and ends the process, which ours never does.
+    """
+    sys.setrecursionlimit(RECURSION)
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The embedded platform with every function, for tests that leave it usable."""
