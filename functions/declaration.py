@@ -8,7 +8,7 @@ the images to build. Handlers are dotted strings, so that reading the declaratio
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from functions._domain import cluster
@@ -37,10 +37,14 @@ class Route:
 
 @dataclass(frozen=True)
 class Consumed:
-    """An event type a function subscribes to, with exact attribute filters as a Knative Trigger has them."""
+    """An event type a function subscribes to, with exact attribute filters as a Knative Trigger has them.
+
+    ``by_variants`` says that each of the function's variants takes it, with its own filter added, and not the function.
+    """
 
     name: str
     filter: Mapping[str, str] = field(default_factory=dict)
+    by_variants: bool = False
 
     @property
     def type(self) -> str:
@@ -56,6 +60,8 @@ class Variant:
         memory: more than the translator's own limit, so that a model that is too large ends with a reason and not with
             the pod.
         gpu: whole GPUs; the Service then asks for a node whose label ``accelerator`` is its filter's.
+        concurrency: requests at once in one instance, where that is another number than the function's.
+        cpu: the most it uses, where that is more than the function's.
     """
 
     suffix: str
@@ -64,6 +70,8 @@ class Variant:
     memory: str
     gpu: int = 0
     scratch: str = "16Gi"
+    concurrency: int = 0
+    cpu: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,9 +116,23 @@ class Function:
     scope: Literal["tenant", "cluster"] = "tenant"
 
     @property
+    def builds(self) -> tuple[tuple[str, Variant | None], ...]:
+        """The Services it becomes: its own name, unless its variants take everything, and one for each variant."""
+        own = not self.variants or not all(one.by_variants for one in self.consumes)
+        of_variants = ((f"{self.name}-{variant.suffix}", variant) for variant in self.variants)
+        return (*(((self.name, None),) if own else ()), *of_variants)
+
+    @property
     def services(self) -> tuple[str, ...]:
-        """The Services it becomes: its own name, or one for each variant."""
-        return tuple(f"{self.name}-{variant.suffix}" for variant in self.variants) or (self.name,)
+        """The names of its Services."""
+        return tuple(name for name, _ in self.builds)
+
+    def of(self, service: str) -> "Function":
+        """The function as one of its Services has it."""
+        variant = dict(self.builds)[service]
+        if variant is None:
+            return self
+        return replace(self, concurrency=variant.concurrency or self.concurrency, cpu=variant.cpu or self.cpu)
 
 
 _REQUESTS = "functions._domain.requests"
@@ -138,6 +160,12 @@ def _read(
         "GET", path, f"functions.retrieve.handler:{handler}", access, summary, f"{_ANSWERS}:{answer}", query=query
     )
 
+
+TRANSLATORS = (
+    Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "5Gi"),
+    Variant("torch-gpu", {"framework": "torch", "accelerator": "nvidia"}, "torch-gpu", "8Gi", gpu=1),
+)
+"""The builds of ``translate``; whoever measures again, ``verify``, has one for each that needs no GPU."""
 
 FUNCTIONS: tuple[Function, ...] = (
     Function(
@@ -282,12 +310,12 @@ FUNCTIONS: tuple[Function, ...] = (
         "translate",
         "Exports a trained model to ONNX, measures equivalence, seals.",
         handler="functions.translate.handler:handle",
-        consumes=(Consumed("contract.deployed", {"assetkind": "trained-model"}), Consumed("translation.requested")),
-        produces=("asset.registered",),
-        variants=(
-            Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "5Gi"),
-            Variant("torch-gpu", {"framework": "torch", "accelerator": "nvidia"}, "torch-gpu", "8Gi", gpu=1),
+        consumes=(
+            Consumed("contract.deployed", {"assetkind": "trained-model"}, by_variants=True),
+            Consumed("translation.requested", by_variants=True),
         ),
+        produces=("asset.registered",),
+        variants=TRANSLATORS,
         role="translator",
         concurrency=1,
         max_scale=4,
@@ -302,8 +330,10 @@ FUNCTIONS: tuple[Function, ...] = (
             Consumed("verification.requested", {"claim": "integrity"}),
             Consumed("verification.requested", {"claim": "provenance"}),
             Consumed("reproduction.finished"),
+            Consumed("verification.requested", {"claim": "equivalence"}, by_variants=True),
         ),
         produces=("evidence.authorized",),
+        variants=tuple(replace(one, concurrency=1, cpu="2") for one in TRANSLATORS if not one.gpu),
         role="verifier",
         concurrency=4,
         timeout=600,
@@ -431,15 +461,27 @@ INFORMATIVE: frozenset[str] = frozenset({"training.started", "training.failed", 
 def by_name(name: str) -> Function:
     """The function of this name, or the one that has a Service of this name. Raises KeyError."""
     for function in FUNCTIONS:
-        if name == function.name or name in function.services:
+        if name in function.services:
+            return function.of(name)
+        if name == function.name:
             return function
     raise KeyError(f"no function {name!r}; there are {', '.join(function.name for function in FUNCTIONS)}")
 
 
 def translates(framework: str, accelerator: str) -> bool:
     """Whether some translate variant takes models of this framework on this accelerator."""
+    return _has_variant("translate", framework, accelerator)
+
+
+def measures(framework: str, accelerator: str) -> bool:
+    """Whether some verify variant measures translations of models of this framework on this accelerator."""
+    return _has_variant("verify", framework, accelerator)
+
+
+def _has_variant(function: str, framework: str, accelerator: str) -> bool:
     wanted = {"framework": framework, "accelerator": accelerator}
-    return any(variant.filter == wanted for variant in by_name("translate").variants)
+    found = next(one for one in FUNCTIONS if one.name == function)
+    return any(variant.filter == wanted for variant in found.variants)
 
 
 @dataclass(frozen=True)
@@ -456,13 +498,13 @@ def subscriptions(functions: Iterable[Function] = FUNCTIONS) -> tuple[Subscripti
     """Every Trigger of the platform, one for each consumed type and variant."""
     found = []
     for function in functions:
-        variants = function.variants or (None,)
         for consumed in function.consumes:
-            for variant in variants:
-                service = f"{function.name}-{variant.suffix}" if variant else function.name
+            for service, variant in function.builds:
+                if consumed.by_variants != (variant is not None):
+                    continue
                 filters = {"type": consumed.type, **consumed.filter, **(variant.filter if variant else {})}
                 label = "-".join(
                     [service, consumed.name.replace(".", "-"), *(consumed.filter[key] for key in consumed.filter)]
                 )
-                found.append(Subscription(label, service, function, filters))
+                found.append(Subscription(label, service, function.of(service), filters))
     return tuple(found)

@@ -3,16 +3,18 @@
 Decided once, when somebody asks, and written into the request: every later step reads it there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from functions._domain.assets import Kind
-from functions._domain.errors import RejectedConflict
+
+Measures = Callable[[str, str], bool]
+"""Whether a framework's models can be measured on an accelerator here."""
 
 CHECKED = ("integrity", "provenance")
 """Claims that are decided from bytes and ledger alone, of every asset."""
-REPRODUCTION = "reproduction"
-CLAIMS = (*CHECKED, REPRODUCTION)
+REPRODUCTION, EQUIVALENCE = "reproduction", "equivalence"
+CLAIMS = (*CHECKED, REPRODUCTION, EQUIVALENCE)
 """What this version verifies; ``all`` is each of them that applies."""
 
 ALL = "all"
@@ -24,37 +26,48 @@ _UNTRAINED = {
 
 
 def applicable(
-    record: Mapping[str, Any] | None, level: str, path: str | None = None
+    record: Mapping[str, Any] | None, level: str, measures: Measures, path: str | None = None
 ) -> tuple[list[str], dict[str, str]]:
     """The claims of a level that apply to an asset, and for each other one the reason why it does not.
 
     Args:
         record: the asset's record, None where it cannot be read.
         level: a claim, or ``all``.
+        measures: whether translations of a framework's models can be measured here.
         path: the one file that is asked about, if any.
-
-    Raises:
-        RejectedConflict: a claim that applies, and that this version does not verify.
     """
-    reasons = {claim: _why_not(claim, record, path) for claim in (CLAIMS if level == ALL else (level,))}
+    reasons = {claim: _why_not(claim, record, measures, path) for claim in (CLAIMS if level == ALL else (level,))}
     return [claim for claim, why in reasons.items() if not why], {claim: why for claim, why in reasons.items() if why}
 
 
-def _why_not(claim: str, record: Mapping[str, Any] | None, path: str | None) -> str:
+def _why_not(claim: str, record: Mapping[str, Any] | None, measures: Measures, path: str | None) -> str:
     """Why a claim does not apply; empty where it does."""
     if claim in CHECKED:
         return ""
-    kind = Kind(record["kind"]) if record else None
-    if claim != REPRODUCTION:
-        if kind in (Kind.DATASET, Kind.MODEL):
-            return f"a {kind} computes nothing: {claim} is of trained models and their translations"
-        raise RejectedConflict(f"this version verifies {', '.join(CLAIMS)}; {claim} comes with a later one")
-    if record is None or kind is None:
-        return "its record is missing, damaged, or of a newer version, and says what was trained: verify its integrity"
+    if record is None:
+        return "its record is missing, damaged, or of a newer version, and says what it is: verify its integrity"
     if path is not None:
-        return "a training makes a whole model, and one file was asked about"
+        return f"{claim} is of a whole model, and one file was asked about"
+    return _not_equivalent(record, measures) if claim == EQUIVALENCE else _not_reproducible(record)
+
+
+def _not_equivalent(record: Mapping[str, Any], measures: Measures) -> str:
+    kind = Kind(record["kind"])
+    if kind is not Kind.TRANSLATION:
+        return f"a {kind} is no translation: verify the translation that was made of a trained model"
+    framework = str(record["from"]["framework"])
+    return "" if measures(framework, "none") else f"no verifier for {framework} models is declared on this platform"
+
+
+def _not_reproducible(record: Mapping[str, Any]) -> str:
+    kind = Kind(record["kind"])
     if kind in _UNTRAINED:
         return _UNTRAINED[kind]
     if record["origin"] != "trained":
         return "it was imported: trained elsewhere, by what nobody here knows"
     return ""
+
+
+def equivalence_filters(record: Mapping[str, Any]) -> dict[str, str]:
+    """The attributes of the event that has a translation measured again, by which its verifier is found."""
+    return {"framework": str(record["from"]["framework"]), "accelerator": "none"}

@@ -23,7 +23,7 @@ from functions._domain import (
 )
 from functions._domain.assets import Kind, sealing_claim
 from functions._domain.authorizations import evidence
-from functions._domain.claims import REPRODUCTION
+from functions._domain.claims import EQUIVALENCE, REPRODUCTION, equivalence_filters
 from functions._domain.digests import digest_of
 from functions._domain.errors import RejectedContent, UnavailableNewer
 from functions._domain.events import Event, announce
@@ -168,7 +168,9 @@ class Progress:
             return self._step(step, view, done, event, None, 1, started)
         # Of a request's claims only a reproduction starts and fails: what these marks say is not about the others.
         view = replace(view, marks=tuple(mark for mark in view.marks if mark.outcome not in ("started", "failed")))
-        event = self._event("verification.requested", request.asset, request=identifier, claim=claim)
+        record = records.of_asset(self._storage, request.asset) if claim == EQUIVALENCE else None
+        filters = equivalence_filters(record) if record else {}
+        event = self._event("verification.requested", request.asset, request=identifier, claim=claim, **filters)
         return self._step(step, view, done, event, None, 1)
 
     def _is_authorized(self, asset: UUID, envelope: bytes) -> bool:

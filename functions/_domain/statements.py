@@ -24,6 +24,7 @@ PREDICATES = {
     "integrity": "https://polyglot-model-sharing.dev/predicates/verification/v1",
     "provenance": "https://polyglot-model-sharing.dev/predicates/verification/v1",
     "reproduction": "https://polyglot-model-sharing.dev/predicates/reproduction/v1",
+    "equivalence": "https://polyglot-model-sharing.dev/predicates/equivalence/v1",
 }
 ROLES = {
     "registration": "registrar",
@@ -32,6 +33,7 @@ ROLES = {
     "integrity": "verifier",
     "provenance": "verifier",
     "reproduction": "verifier",
+    "equivalence": "verifier",
 }
 """Who makes a claim; the ledger's EvidenceLog insists on it."""
 BUILD_TYPE = "https://polyglot-model-sharing.dev/build-types/training/v1"

@@ -209,24 +209,49 @@ def _was_sealed(ports: Ports, asset: UUID) -> bool:
     return any(ports.storage.stat(key) for key in kept) or ports.ledger.find(asset) is not None
 
 
-def request_verification(call: Call, ports: Ports) -> answers.Accepted:
-    """Ask for claims about an asset to be verified; one event for each that applies."""
+def request_verification(call: Call, ports: Ports, measures: claims.Measures) -> answers.Accepted:
+    """Ask for claims about an asset to be verified; one event for each that applies.
+
+    ``measures`` tells of which frameworks and accelerators translations can be measured again.
+    """
     asset, level = call.body.asset, call.body.level
     if not _was_sealed(ports, asset):
         _sealed(ports.storage, asset)
     record = _readable(ports.storage, asset)
-    if level == claims.REPRODUCTION and record is not None and record["kind"] == Kind.MODEL:
-        asset = trained_model_of(ports.storage, asset)
-        record = _readable(ports.storage, asset)
-        if record is None:
-            model = call.body.asset
-            raise RejectedConflict(f"{model} has no trained model yet: `polyglot status {model} --watch` tells when")
-    asked, others = claims.applicable(record, level, call.body.path)
-    gone = {claim: why for claim, why in erasure.not_applicable(ports, asset).items() if claim in asked}
-    asked, others = [claim for claim in asked if claim not in gone], {**others, **gone}
+    if level in (claims.REPRODUCTION, claims.EQUIVALENCE) and record is not None:
+        asset, record = _meant(ports.storage, asset, record, level)
+    asked, others = claims.applicable(record, level, measures, call.body.path)
+    gone = _gone(ports, asset, record)
+    asked, others = (
+        [claim for claim in asked if claim not in gone],
+        others | {claim: why for claim, why in gone.items() if claim in asked},
+    )
     body = {"claims": asked, "not_applicable": others, "path": call.body.path}
     request = intake.accept(ports, call.principal, "verifications", call.key, body, asset)
-    return _begin(ports, request, *(_verification(request, claim) for claim in asked))
+    return _begin(ports, request, *(_verification(request, claim, record or {}) for claim in asked))
+
+
+def _gone(ports: Ports, asset: UUID, record: Mapping[str, Any] | None) -> dict[str, str]:
+    """The claims whose files were erased, each with the reason; a translation is measured against its source's."""
+    gone = dict(erasure.not_applicable(ports, asset))
+    if record is not None and record["kind"] == Kind.TRANSLATION:
+        source = erasure.not_applicable(ports, UUID(record["source"])).get(claims.EQUIVALENCE)
+        gone |= {claims.EQUIVALENCE: f"of its source, {source}"} if source else {}
+    return gone
+
+
+def _meant(
+    storage: Storage, asset: UUID, record: Mapping[str, Any], level: str
+) -> tuple[UUID, Mapping[str, Any] | None]:
+    """What a claim about a model means: its trained model, or of that the translation. Raises RejectedConflict."""
+    wanted = trained_model_of(storage, asset)
+    made = "trained model"
+    if level == claims.EQUIVALENCE and record["kind"] in (Kind.MODEL, Kind.TRAINED_MODEL):
+        wanted, made = translation_id(wanted), "translation"
+    found = record if wanted == asset else _readable(storage, wanted)
+    if found is None:
+        raise RejectedConflict(f"{asset} has no {made} yet: `polyglot status {asset} --watch` tells when")
+    return wanted, found
 
 
 def _readable(storage: Storage, asset: UUID) -> Mapping[str, Any] | None:
@@ -237,8 +262,11 @@ def _readable(storage: Storage, asset: UUID) -> Mapping[str, Any] | None:
         return None
 
 
-def _verification(request: Request, claim: str) -> Event:
+def _verification(request: Request, claim: str, record: Mapping[str, Any]) -> Event:
     data = {"request": str(request.id)}
+    if claim == claims.EQUIVALENCE:
+        filters = claims.equivalence_filters(record)
+        return announce("verification.requested", request.asset, str(request.id), data, claim=claim, **filters)
     if claim == claims.REPRODUCTION:  # there is something to do before it can be verified
         return announce("reproduction.requested", request.asset, str(request.id), data)
     return announce("verification.requested", request.asset, str(request.id), data, claim=claim)

@@ -14,7 +14,7 @@ from functions._domain.drafts import Attestation, Draft
 from functions._domain.errors import RejectedContent
 from functions._domain.identity import translation_id
 from functions._domain.inventory import read as read_inventory
-from functions._domain.ports import Ports, Storage
+from functions._domain.ports import LedgerReader, Ports, Storage
 from functions._domain.sealing import copied, seal
 
 REPORT = "report.json"
@@ -22,19 +22,23 @@ MEASURED = ("figures", "metric", "top1_agreement", "tolerance", "cases", "seed")
 """What of a translation's report goes into its record; all of it is in the signed statement."""
 
 
-def stage(storage: Storage, asset: UUID, folder: Path) -> None:
+def stage(storage: Storage, asset: UUID, folder: Path, ledger: LedgerReader | None = None) -> None:
     """Write an asset's files below a folder, each digested in the same read.
 
     Raises:
-        RejectedContent: a file is not what the inventory says, or the inventory not what the record says.
+        RejectedContent: a file is not what the inventory says, or the inventory not what the record says, or the
+            ledger where one is given.
     """
-    record = records.required(storage, asset)
+    expected = records.required(storage, asset)["inventory"]["digest"]
+    contract = ledger.find(asset) if ledger else None
+    if ledger and (contract is None or contract.inventory_digest != expected):
+        raise RejectedContent(f"the record of {asset} is not the one on the ledger: run `polyglot verify {asset}`")
     chunks = storage.open(paths.inventory_key(asset))
     if chunks is None:
         raise RejectedContent(f"the inventory of {asset} is missing")
     passing = Digesting(chunks)
     lines = list(read_inventory(passing))
-    if passing.digest != record["inventory"]["digest"]:
+    if passing.digest != expected:
         raise RejectedContent(f"the inventory of {asset} is not the registered one: run `polyglot verify {asset}`")
     for line in lines:
         _stage_file(storage, asset, line.path, line.sha256, folder)

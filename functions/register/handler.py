@@ -14,7 +14,6 @@ from functions._domain.submissions import (
     push_image,
     register_dataset,
     register_model,
-    request_verification,
     retry,
 )
 from functions._domain.withdrawing import clear_away, erase, revoke
@@ -40,3 +39,8 @@ __all__ = [
 def request_translation(call: Call, ports: Ports) -> Accepted:
     """Ask for a translation that some declared variant makes."""
     return submissions.request_translation(call, ports, declaration.translates)
+
+
+def request_verification(call: Call, ports: Ports) -> Accepted:
+    """Ask for claims to be verified, equivalence where some declared variant measures it."""
+    return submissions.request_verification(call, ports, declaration.measures)

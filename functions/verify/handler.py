@@ -1,12 +1,11 @@
 """`verify` checks a claim from the bytes and the ledger, and signs what it found, good or bad."""
 
-from functions._domain import choosing, claims, intake, paths, records, reproduction, retraining, verification
+from functions._domain import choosing, claims, intake, paths, records, retraining, verifying
 from functions._domain.authorizations import evidence
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest, RejectedUnknown
 from functions._domain.events import Event, announce
 from functions._domain.intake import Request
 from functions._domain.ports import Ports
-from functions._domain.provenance import provenance
 from functions._domain.signing import record_statement
 from functions._domain.statements import opened, statement
 
@@ -45,15 +44,6 @@ def asked(event: Event, ports: Ports) -> tuple[Request, str]:
 
 def signed(request: Request, claim: str, ports: Ports) -> bytes:
     """The signed statement of what is found now."""
-    storage, ledger, asset = ports.storage, ports.ledger, request.asset
-    contract = ledger.find(asset)
+    contract = ports.ledger.find(request.asset)
     digest = contract.inventory_digest if contract else f"sha256:{'0' * 64}"
-    if claim == claims.REPRODUCTION:
-        return ports.signer.sign(statement(claim, asset, digest, reproduction.reproduced(ports, request)))
-    finding = (
-        verification.integrity(storage, ledger, asset, request.body["path"])
-        if claim == "integrity"
-        else provenance(storage, ledger, asset, ports.signatures)
-    )
-    predicate = verification.statement_predicate(claim, finding, asset, ledger, request.id, request.body["path"])
-    return ports.signer.sign(statement(claim, asset, digest, predicate))
+    return ports.signer.sign(statement(claim, request.asset, digest, verifying.predicate(ports, request, claim)))

@@ -67,5 +67,5 @@ def services() -> Iterator[tuple[Function, Variant | None, dict[str, Any]]]:
     """Each declared Service, with its function and variant."""
     rendered = of_kind("Service")
     for function in TENANTS:
-        for name, variant in zip(function.services, function.variants or (None,), strict=True):
-            yield function, variant, rendered[name]
+        for name, variant in function.builds:
+            yield function.of(name), variant, rendered[name]

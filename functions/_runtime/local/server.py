@@ -110,5 +110,5 @@ class Server:
 
 def threads_for(functions: Iterable[Function] = FUNCTIONS) -> int:
     """Enough threads that every function can be as busy with events as it may, and HTTP still has some."""
-    busy = sum(function.concurrency * len(function.services) for function in functions if function.handler)
+    busy = sum(one.of(name).concurrency for one in functions if one.handler for name in one.services)
     return busy + _SPARE_THREADS

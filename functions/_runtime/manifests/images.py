@@ -82,7 +82,7 @@ def containerfiles(functions: Sequence[Function]) -> Mapping[str, str]:
     """The Containerfile of each image, by the image's name without its prefix."""
     used: dict[str, list[str]] = {}
     for function in functions:
-        for name, variant in zip(function.services, function.variants or (None,), strict=True):
+        for name, variant in function.builds:
             used.setdefault(_kind(function, variant), []).append(name)
     return {
         image: CONTAINERFILE.substitute(

@@ -27,7 +27,7 @@ SECURITY = {
 
 def service(function: Function, name: str) -> Manifest:
     """The Service of this name."""
-    variant = next((one for one in function.variants if name == f"{function.name}-{one.suffix}"), None)
+    variant, function = dict(function.builds)[name], function.of(name)
     return {
         "apiVersion": "serving.knative.dev/v1",
         "kind": "Service",
