@@ -131,7 +131,8 @@ class Progress:
         asset = translation_id(trained, opset)
         view = journal.view(self._storage, asset)
         record = records.of_asset(self._storage, trained) or {}
-        filters = {"framework": record.get("framework", ""), "accelerator": record.get("accelerator", "none")}
+        accelerator = (request.body if request else record).get("accelerator", "none")
+        filters = {"framework": record.get("framework", ""), "accelerator": accelerator}
         event = (
             self._event("asset.registered", trained, assetkind=Kind.TRAINED_MODEL)  # `deploy` knows who translates
             if request is None

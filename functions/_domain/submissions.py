@@ -179,19 +179,30 @@ def request_translation(call: Call, ports: Ports, translates: Callable[[str, str
     record = _sealed(ports.storage, source)
     if record["kind"] != Kind.TRAINED_MODEL:
         raise RejectedConflict(f"{source} is a {record['kind']}; translations are made of trained models")
-    if call.body.accelerator != record["accelerator"] or not translates(record["framework"], record["accelerator"]):
+    if not translates(record["framework"], call.body.accelerator):
         raise RejectedConflict(
             f"no translator for {record['framework']} models ({record['format']}) with accelerator "
             f"{call.body.accelerator} is declared on this platform: pull the model in its native format"
         )
     revocation.require_standing(ports, source)
-    body = {"opset": call.body.opset, "source": str(source)}
+    body = {"opset": call.body.opset, "source": str(source), "accelerator": call.body.accelerator}
     asset = source  # the chain is watched under the asset that is translated
     request = intake.accept(ports, call.principal, "translations", call.key, body, asset)
-    filters = {"framework": record["framework"], "accelerator": record["accelerator"]}
+    _again(ports, call, translation_id(source, call.body.opset), request)
+    filters = {"framework": record["framework"], "accelerator": call.body.accelerator}
     event = announce("translation.requested", source, str(request.id), {"request": str(request.id)}, **filters)
     accepted = _begin(ports, request, event)
     return accepted.model_copy(update={"asset": translation_id(source, call.body.opset)})
+
+
+def _again(ports: Ports, call: Call, target: UUID, request: Request) -> None:
+    """Who asks for a translation that was rejected wants another attempt, perhaps on another accelerator."""
+    view = journal.view(ports.storage, target)
+    if view.outcome("translate") in journal.ENDED and not _is_repeated(ports.storage, target, str(request.id)):
+        journal.mark(
+            ports.storage, target, "retry", view.retries + 1, "requested", ports.now(),
+            principal=call.principal.subject, key=str(request.id),
+        )  # fmt: skip
 
 
 def _sealed(storage: Storage, asset: UUID) -> Mapping[str, Any]:

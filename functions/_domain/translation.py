@@ -55,8 +55,10 @@ def _stage_file(storage: Storage, asset: UUID, path: str, sha256: str, folder: P
         raise RejectedContent(f"{path!r} of {asset} is not what was registered: run `polyglot verify {asset}`")
 
 
-def translate(ports: Ports, source: UUID, opset: int | None) -> UUID:
+def translate(ports: Ports, source: UUID, opset: int | None, accelerator: str = "none") -> UUID:
     """Translate a sealed trained model; returns the translation, sealed. Done already is success.
+
+    ``accelerator`` is what it is measured on beside the CPU; it is the same translation.
 
     Raises:
         RejectedContent: this model cannot be translated, with the reason.
@@ -64,12 +66,12 @@ def translate(ports: Ports, source: UUID, opset: int | None) -> UUID:
     storage, target = ports.storage, translation_id(source, opset)
     record = records.required(storage, source, Kind.TRAINED_MODEL)
     if not choosing.is_chosen(storage, target):
-        _measure(ports, source, target, record["framework"], opset)
+        _measure(ports, source, target, record["framework"], {"opset": opset, "accelerator": accelerator})
     _promote(ports, source, target, record, choosing.chosen(storage, target), opset)
     return target
 
 
-def _measure(ports: Ports, source: UUID, target: UUID, framework: str, opset: int | None) -> None:
+def _measure(ports: Ports, source: UUID, target: UUID, framework: str, options: Mapping[str, object]) -> None:
     attempt = journal.view(ports.storage, target).attempt
     journal.mark(ports.storage, target, "translate", attempt, "started", ports.now(), source=str(source))
     execution = str(uuid4())
@@ -79,7 +81,7 @@ def _measure(ports: Ports, source: UUID, target: UUID, framework: str, opset: in
         inside.mkdir()
         outside.mkdir()
         stage(ports.storage, source, inside)
-        report = ports.translator.translate(framework, inside, outside, {"opset": opset})
+        report = ports.translator.translate(framework, inside, outside, options)
         made = sorted(path for path in outside.rglob("*") if path.is_file() and path.name != REPORT)
         for path in made:
             ports.storage.upload(f"{prefix}model/{path.relative_to(outside).as_posix()}", path)

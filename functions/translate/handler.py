@@ -17,12 +17,13 @@ def handle(event: Event, ports: Ports) -> Event | None:
     if event.attributes.get("framework") != record["framework"]:
         raise RejectedRequest(f"{event.subject} is a {record['framework']} model")
     is_asked = event.name == "translation.requested"
-    opset: int | None = intake.named(ports.storage, event, "translations").body["opset"] if is_asked else None
+    asked = intake.named(ports.storage, event, "translations").body if is_asked else record
+    opset: int | None = asked.get("opset") if is_asked else None
     target = translation_id(event.subject, opset)
     if view(ports.storage, target).outcome("translate") in ENDED:
         return None
     if not is_sealed_by(ports.storage, ports.signer, target) and ports.ledger.find(target) is None:
         revocation.require_standing(ports, event.subject)
-        translate(ports, event.subject, opset)
+        translate(ports, event.subject, opset, asked.get("accelerator", "none"))
     resealing.done(ports, event, target)
     return announce("asset.registered", target, event.id, assetkind=Kind.TRANSLATION)

@@ -88,3 +88,16 @@ def test_what_is_no_translation_has_no_such_claim(site: Site, assets: dict[str, 
     verdicts = {one["claim"]: one["verdict"] for one in every}
     assert verdicts["equivalence"] in ("passed", "within-tolerance")
     assert verdicts["reproduction"] == "not applicable"
+
+
+def test_a_gpu_that_is_not_there_is_refused_politely_and_the_cpu_can_be_asked_for(
+    site: Site, assets: dict[str, str]
+) -> None:
+    ran = site.run("translate", assets["model"], "--opset", "20", "--accelerator", "nvidia", "--wait")
+    assert ran.status == 1
+    assert "ONNX Runtime finds none here; ask for it with --accelerator none" in ran.err
+    translation = site.ok("translate", assets["model"], "--opset", "20", "--accelerator", "none", "--wait")
+    equivalence = json.loads(site.ok("show", translation, "--json"))
+    assert (equivalence["opset"], equivalence["verdict"]) == (20, "within-tolerance") or equivalence[
+        "verdict"
+    ] == "equal"
