@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import machine, table
 from benchmarks.sizes import FULL, QUICK
 
-GROUPS = ("upload", "verify", "evidence", "memory", "cold", "gas", "carry", "reproduction")
+GROUPS = ("upload", "verify", "evidence", "translate", "memory", "cold", "gas", "carry", "reproduction")
 HERE = Path(__file__).parent
 ABOUT = (
     "Written by `python -m benchmarks`; do not edit. What each row measures, and how: [README](README.md). "
