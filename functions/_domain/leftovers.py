@@ -12,7 +12,7 @@ from itertools import groupby, islice
 from typing import NamedTuple
 from uuid import UUID
 
-from functions._domain import choosing, intake, journal, paths, records
+from functions._domain import choosing, intake, journal, paths, records, retraining
 from functions._domain.digests import canonical
 from functions._domain.errors import RejectedContent, UnavailableNewer
 from functions._domain.intake import Request
@@ -83,18 +83,28 @@ class Judge:
     def spent(self, asset: UUID) -> Iterator[str]:
         """The staged copies of an asset's executions that nothing needs any more, as prefixes.
 
-        Once the ledger has the asset, its files are what was staged. Where its step has ended without, only the
-        execution that was chosen may still be made an asset of, by a retry. What tells of an execution stays: log,
-        report, metrics.
+        What tells of an execution stays: log, report, metrics.
         """
-        is_registered = self.ledger.find(asset) is not None
-        if not is_registered and not _has_ended(self.storage, asset):
-            return
-        is_needed = not is_registered and choosing.is_chosen(self.storage, asset)
-        needed = choosing.chosen(self.storage, asset)["execution"] if is_needed else ""
-        for execution in self.storage.folders(paths.run_prefix(asset)):
+        needed = self._needed(asset)
+        for execution in self.storage.folders(paths.run_prefix(asset)) if needed is not None else ():
             if execution != needed and self._is_settled(paths.run_prefix(asset, execution)):
                 yield f"{paths.run_prefix(asset, execution)}model/"
+
+    def _needed(self, asset: UUID) -> str | None:
+        """The execution whose copies are still needed, empty where none is; None where nobody can tell yet.
+
+        Once the ledger has the asset, its files are what was staged. Where its step has ended without, a retry may
+        still make an asset of the execution that was chosen. What a verification trained once more is only compared.
+        """
+        if self.ledger.find(asset) is not None:
+            return ""
+        request = intake.find(self.storage, asset)
+        if request is not None and request.route == "verifications":
+            return "" if retraining.has_ended(self.storage, request) else None
+        if not _has_ended(self.storage, asset):
+            return None
+        is_chosen = choosing.is_chosen(self.storage, asset)
+        return str(choosing.chosen(self.storage, asset)["execution"]) if is_chosen else ""
 
     def _is_settled(self, execution: str) -> bool:
         """Whether an execution staged copies that are there still, and nothing of it was written of late."""

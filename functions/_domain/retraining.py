@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from uuid import UUID
 
-from functions._domain import choosing, intake, journal, paths, records, training
+from functions._domain import choosing, intake, journal, paths, records, revocation, training
 from functions._domain.assets import Kind
 from functions._domain.claims import REPRODUCTION
 from functions._domain.errors import RejectedConflict, RejectedContent, RejectedRequest, RejectedUnknown
@@ -86,6 +86,8 @@ def start(ports: Ports, event: Event) -> None:
         return
     try:
         run = planned(ports.storage, request)
+        if ports.engine.state(run.name).phase == "unknown":
+            revocation.require_standing(ports, request.asset, *training.needed(ports.storage, run.model))
         training.require_trainable(run.image, ports.engine_kind)
         ports.engine.submit(run)
     except (RejectedConflict, RejectedContent, RejectedUnknown) as error:

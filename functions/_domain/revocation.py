@@ -160,9 +160,18 @@ def _text(data: bytes, name: str) -> str:
         return ""
 
 
-def require_standing(ports: Ports, asset: UUID) -> None:
+def withdrawn(ports: Ports, *assets: UUID) -> str:
+    """Which of some assets is revoked, when and why; empty where none is."""
+    for asset in assets:
+        contract = ports.ledger.find(asset)
+        found = told(ports.storage, ports.ledger, asset, contract)
+        if found is not None and contract is not None:
+            return f"{contract.kind} {asset} was {found}"
+    return ""
+
+
+def require_standing(ports: Ports, *assets: UUID) -> None:
     """Raises RejectedConflict, with the reason, where an asset is revoked and nothing new should be made of it."""
-    contract = ports.ledger.find(asset)
-    found = told(ports.storage, ports.ledger, asset, contract)
-    if found is not None and contract is not None:
-        raise RejectedConflict(f"{contract.kind} {asset} was {found} — use another one")
+    why = withdrawn(ports, *assets)
+    if why:
+        raise RejectedConflict(f"{why} — use another one")

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from functions._domain.assets import Kind
 from functions._domain.calls import Call
 from functions._domain.digests import canonical, digest_of, digest_of_stream
 from functions._domain.errors import (
+    Rejected,
     RejectedConflict,
     RejectedContent,
     RejectedTooLarge,
@@ -233,6 +235,11 @@ def request_verification(call: Call, ports: Ports, measures: claims.Measures) ->
         asset, record = _meant(ports.storage, asset, record, level)
     asked, others = claims.applicable(record, level, measures, call.body.path)
     gone = _gone(ports, asset, record)
+    if claims.REPRODUCTION in asked and claims.REPRODUCTION not in gone:
+        why = _withdrawn(ports, asset, record)
+        if why and level == claims.REPRODUCTION:
+            raise RejectedConflict(f"{why}; what is revoked is not trained on once more")
+        gone |= {claims.REPRODUCTION: f"{why}; it is not trained on once more"} if why else {}
     asked, others = (
         [claim for claim in asked if claim not in gone],
         others | {claim: why for claim, why in gone.items() if claim in asked},
@@ -249,6 +256,15 @@ def _gone(ports: Ports, asset: UUID, record: Mapping[str, Any] | None) -> dict[s
         source = erasure.not_applicable(ports, UUID(record["source"])).get(claims.EQUIVALENCE)
         gone |= {claims.EQUIVALENCE: f"of its source, {source}"} if source else {}
     return gone
+
+
+def _withdrawn(ports: Ports, asset: UUID, record: Mapping[str, Any] | None) -> str:
+    """Why a trained model may not be trained once more; empty where it may, and where its records do not tell."""
+    if record is None or record.get("origin") != "trained":
+        return ""
+    with suppress(Rejected):
+        return revocation.withdrawn(ports, asset, *training.needed(ports.storage, UUID(record["parents"][0])))
+    return ""
 
 
 def _meant(

@@ -57,13 +57,17 @@ def require_trainable(image: str, engine: str) -> None:
 
 def require_standing(ports: Ports, model: UUID, run: str) -> None:
     """Raises RejectedConflict where a model or one of its datasets is revoked; a run that began before goes on."""
-    datasets = records.required(ports.storage, model, Kind.MODEL)["datasets"].values()
     try:
-        for asset in (model, *(UUID(dataset) for dataset in datasets)):
-            revocation.require_standing(ports, asset)
+        revocation.require_standing(ports, *needed(ports.storage, model))
     except RejectedConflict:
         if ports.engine.state(run).phase == "unknown":
             raise
+
+
+def needed(storage: Storage, model: UUID) -> tuple[UUID, ...]:
+    """What a training of a model is made from: the model and its datasets."""
+    datasets = records.required(storage, model, Kind.MODEL)["datasets"].values()
+    return model, *(UUID(dataset) for dataset in datasets)
 
 
 def planned(storage: Storage, model: UUID, attempt: int) -> Run:

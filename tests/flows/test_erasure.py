@@ -47,6 +47,7 @@ def kept(own: Site, torch_model: Path, quick_image: Path) -> dict[str, str]:
     customer.register()
     customer.wait()
     assets = {kind: str(asset) for kind, asset in customer.assets.items()}
+    own.ok("verify", assets["trained-model"], "--level", "reproduction")
     revoked(own, assets["trained-model"])
     erased(own, assets["trained-model"])
     settled(own)
@@ -89,6 +90,9 @@ def test_the_files_and_the_copies_that_runs_staged_are_gone_and_what_tells_of_th
     staged = names(own, f"runs/{asset}/")
     assert not {name for name in staged if name.startswith(("model/", "output/"))}
     assert {"chosen.json", "log.txt"} <= staged
+    bytes_of_it = (own.files(kept["dataset"]) / "model.pt2").read_bytes()  # what it was trained to be
+    there = [key for key, data in own.objects("").items() if data == bytes_of_it]
+    assert there == [f"assets/{kept['dataset']}/files/model.pt2"]
     there = {name.split("/")[0] for name in names(own, f"assets/{asset}/")}
     evidence = {"record.json", "inventory.jsonl", "revocation.json", "authorizations", "evidence", "signatures"}
     assert there == {*evidence, "journal"}

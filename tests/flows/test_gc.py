@@ -174,6 +174,23 @@ def test_the_copies_of_collected_runs_are_removed_and_what_tells_of_them_stays(
     assert "training with" in own.ok("logs", finished["model"])
 
 
+def test_the_copies_of_what_was_trained_once_more_are_removed_when_it_was_compared(
+    own: Site, finished: dict[str, str]
+) -> None:
+    ran = own.run("verify", finished["trained-model"], "--level", "reproduction", "--json")
+    assert ran.status == 0, ran.err
+    place, request = own.bucket / "runs" / ran.json["request"], ran.json["request"]
+    settled(own)
+    copies = {key for key in own.objects(f"runs/{request}") if "/model/" in key}
+    assert copies
+    assert cleared(own)["runs"] == 0
+    aged(place, HOUR)
+    before = own.objects(f"runs/{request}")
+    assert cleared(own)["runs"] == 1
+    assert own.objects(f"runs/{request}") == {key: data for key, data in before.items() if key not in copies}
+    assert own.http("GET", f"/v1/requests/{request}")[1]["state"] == "complete"
+
+
 def test_after_that_late_events_change_nothing(own: Site, finished: dict[str, str]) -> None:
     cleared(own)
     settled(own)

@@ -12,7 +12,7 @@ import pytest
 
 from functions._backends.keys import RoleKeys, create
 from functions._cli.check import report
-from functions._domain import authorizations, paths, records
+from functions._domain import authorizations, intake, paths, records
 from functions._domain.digests import canonical, digest_of
 from functions._domain.revocation import SCHEMA
 from tests.customers import Books, Customer
@@ -241,6 +241,29 @@ def test_no_new_translation_is_made_of_a_revoked_trained_model(own: Site, chain:
     refused(own.run("translate", chain["trained-model"], "--opset", "18"), "was revoked on", "wrong labels")
     pulled = own.run("pull", chain["model"], str(own.data / f"pulled-{uuid4()}"), "--json")
     assert (pulled.status, pulled.json["revoked"]["reason"]) == (0, "wrong labels")
+
+
+def test_what_was_trained_on_a_revoked_dataset_is_not_trained_once_more(own: Site, chain: dict[str, str]) -> None:
+    ran = own.run("verify", chain["trained-model"], "--level", "reproduction")
+    refused(ran, "was revoked on", "not trained on once more")
+    ran = own.run("verify", chain["trained-model"], "--level", "all", "--json")
+    assert ran.status == 0, ran.out
+    (claim,) = [claim for claim in ran.json["claims"] if claim["claim"] == "reproduction"]
+    assert claim["verdict"] == "not applicable"
+    assert "was revoked on" in claim["findings"][0]
+
+
+def test_a_reproduction_that_was_asked_for_before_is_not_begun(own: Site, chain: dict[str, str]) -> None:
+    ports = ports_of(own, "register")
+    asked = intake.accept(
+        ports, intake.Principal("admin", frozenset({"operator"})), "verifications", None,
+        {"claims": ["reproduction"], "not_applicable": {}, "path": None}, UUID(chain["trained-model"]),
+    )  # fmt: skip
+    event = said("reproduction.requested", chain["trained-model"], {"request": str(asked.id)})
+    assert own.announce(*event, to="/functions/train") == 204
+    answer = own.http("GET", f"/v1/requests/{asked.id}")[1]
+    assert answer["state"] == "failed"
+    assert "was revoked on" in answer["reason"]
 
 
 def test_a_training_whose_dataset_was_revoked_meanwhile_is_not_begun(own: Site, tmp_path: Path) -> None:
