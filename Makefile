@@ -9,6 +9,7 @@ TORCH_INDEX ?=
 TORCH_WHEELS ?=
 TORCH_OPTIONS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS))
 EXTRAS := ledger,check,local,argo,telemetry,torch,sklearn,dev
+FRAMEWORKS := tensorflow,keras,jax,models
 
 .PHONY: help
 help: ## List the targets
@@ -26,6 +27,14 @@ setup: .venv/ready contracts/node_modules/ready ## Install everything the demo a
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt $(TORCH_OPTIONS) --editable '.[$(EXTRAS)]'
 	@touch $@
 
+.PHONY: setup-frameworks
+setup-frameworks: .venv/frameworks ## Install what the other translators and their tests need, once
+
+.venv/frameworks: .venv/ready
+	@# Translators cannot write below .venv, so what is not compiled now would be compiled in each of them.
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt $(TORCH_OPTIONS) --compile-bytecode --editable '.[$(EXTRAS),$(FRAMEWORKS)]'
+	@touch $@
+
 contracts/node_modules/ready: contracts/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js 20 or newer with npm is needed (it brings the EVM node)"; exit 1; }
 	@echo "Installing the EVM node, the Solidity compiler and OpenZeppelin from npm (once)"
@@ -41,7 +50,7 @@ demo: setup ## Show the main job: register, train, translate, verify, tamper (EX
 	@$(BIN)/python examples/demo.py $(EXAMPLE)
 
 .PHONY: test
-test: setup check test-contracts ## Run every check and every test that needs no cluster
+test: setup setup-frameworks check test-contracts ## Run every check and every test that needs no cluster
 	@# Flows start and kill real processes: what fails beside another worker has to fail alone too.
 	$(BIN)/pytest -m "not cluster" -n 2 --dist loadfile || $(BIN)/pytest -m "not cluster" --last-failed --last-failed-no-failures none
 

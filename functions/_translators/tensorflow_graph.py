@@ -1,0 +1,307 @@
+"""What SavedModel and Keras share: TensorFlow alone in its process, and the way from its graph to ONNX.
+
+A frozen graph, whose variables are constants and whose functions TensorFlow's own optimizer has inlined, goes through
+``process_tf_graph`` of tf2onnx (https://github.com/onnx/tensorflow-onnx). Its shorter ways do not do: ``from_keras``
+knows no Keras 3, its command and ``from_saved_model`` run ``tf.saved_model.load`` on what nobody has looked at, and all
+of them go on after an operation that they do not know, and write it into the ONNX model as it is.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from functions._domain.errors import RejectedContent
+from functions._translators.inputs import TAKEN, WHOLES, Input, Signature, sizes
+
+OPSETS = (13, 14, 15, 16, 17, 18)
+"""What tf2onnx 1.17 writes: its operators since 13 are those of ONNX Runtime; above 18 it refuses."""
+
+_OTHERS = ("jax", "torch", "sklearn", "xgboost", "lightgbm")
+_GRAPH_BOUND = 1_900_000_000
+_SEQUENCES, _SIDES = (1, 4, 7), (64, 96, 80)
+_LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
+_MOVES = re.compile(
+    "Identity|Cast|Reshape|ExpandDims|Squeeze|Transpose|Slice|StridedSlice|ConcatV2|Pack|SelectV2|Add|AddV2|Sub|Maximum"
+    "|Minimum|ClipByValue"
+)
+"""What may lie between an input and the table in which it is looked up. A mask that is summed up is no index."""
+_PIXELS = Input("", "uint8", (), high=255)
+
+
+def start(*unneeded: str) -> Any:
+    """TensorFlow, imported without the other frameworks that it would look for."""
+    for name in (*_OTHERS, *unneeded):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    threads = os.environ.get("OMP_NUM_THREADS", "2")
+    os.environ.update(
+        TF_CPP_MIN_LOG_LEVEL="3",
+        CUDA_VISIBLE_DEVICES="-1",
+        TF_NUM_INTRAOP_THREADS=threads,
+        TF_NUM_INTEROP_THREADS=threads,
+    )
+    import tensorflow
+
+    return tensorflow
+
+
+def distribution() -> str:
+    """The name under which TensorFlow is installed here."""
+    for name in ("tensorflow-cpu", "tensorflow"):
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        return name
+    return "tensorflow"
+
+
+def input_of(name: str, dtype: Any, shape: Sequence[int | None]) -> Input:
+    """An input by TensorFlow's description. Free dimensions on the same axis are one, as the rows of a batch are.
+
+    Raises:
+        RejectedContent: it takes text, or another dtype that is not measured.
+    """
+    sides = tuple(_symbol(axis, len(shape)) if side is None else int(side) for axis, side in enumerate(shape))
+    known = Input(name, dtype_of(name, dtype), sides)
+    return replace(_PIXELS, name=name, shape=sides) if known.dtype == "uint8" else known
+
+
+def _symbol(axis: int, rank: int) -> str:
+    if axis == 0:
+        return "batch"
+    return f"side_{axis}" if rank >= 4 else f"length_{axis}"
+
+
+def dtype_of(name: str, dtype: Any) -> str:
+    """The name that numpy has for a TensorFlow dtype. Raises RejectedContent for one that is not measured."""
+    found = str(dtype.name)
+    if found == "string":
+        raise RejectedContent(
+            f"{name!r} takes or gives text, which is not translated: leave what makes numbers of text out of the model"
+        )
+    if found not in TAKEN:
+        raise RejectedContent(
+            f"{name!r} has the dtype {found}, which is not measured yet; taken are {', '.join(TAKEN)}"
+        )
+    return found
+
+
+def signature_of(inputs: Sequence[Input], frozen: "Frozen") -> Signature:
+    """The sizes to try, and whole numbers kept below the number of rows of the tables that they reach."""
+    symbols = dict.fromkeys(side for known in inputs for side in known.shape if isinstance(side, str))
+    tried = {
+        symbol: sizes(0, None, 2) if symbol == "batch" else _SEQUENCES if symbol.startswith("length") else _SIDES
+        for symbol in symbols
+    }
+    rows = frozen.rows()
+    bounded = [
+        replace(known, high=rows[known.name] - 1) if known.dtype in WHOLES and known.name in rows else known
+        for known in inputs
+    ]
+    return Signature(tuple(bounded), tried)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A graph without variables, as ``freeze`` makes it, and its tensors by the names that they have in ONNX.
+
+    ``weights`` are the bytes of its large constants, kept apart since each look at a graph copies what lies in it.
+    """
+
+    graph: Any
+    weights: Mapping[str, bytes]
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+    def rows(self) -> dict[str, int]:
+        """For each input that is used as an index, the number of rows of the smallest table that it reaches."""
+        nodes = {node.name: node for node in self.graph.node}
+        names = {tensor.split(":")[0]: name for name, tensor in self.inputs.items()}
+        found: dict[str, int] = {}
+        for node in self.graph.node:
+            if node.op not in _LOOKUPS or not (count := _rows_of(nodes, node)):
+                continue
+            for ancestor in _ancestors(nodes, node.input[1]):
+                if name := names.get(ancestor):
+                    found[name] = min(count, found.get(name, count))
+        return found
+
+    def exporter(self, inputs: Sequence[Input]) -> Callable[[Path, int], int]:
+        """Writes it to a path at an opset."""
+
+        def export(path: Path, opset: int) -> int:
+            model = self._converted(opset)
+            _order(model.graph, list(self.inputs), list(self.outputs))
+            _name_sides(model.graph, inputs)
+            path.write_bytes(model.SerializeToString(deterministic=True))
+            return next(int(one.version) for one in model.opset_import if one.domain == "")
+
+        return export
+
+    def _converted(self, opset: int) -> Any:
+        import tensorflow
+        from tf2onnx.tfonnx import process_tf_graph
+
+        with tensorflow.Graph().as_default() as graph:
+            tensorflow.import_graph_def(self.graph, name="")
+            converted = process_tf_graph(
+                graph,
+                opset=opset,
+                input_names=list(self.inputs.values()),
+                output_names=list(self.outputs.values()),
+                tensors_to_rename={tensor: name for name, tensor in (*self.inputs.items(), *self.outputs.items())},
+                const_node_values=self.weights,
+                custom_op_handlers={"Erfc": (_erfc, [])},
+            )
+            return _simplified(converted).make_model("")
+
+
+def _rows_of(nodes: Mapping[str, Any], lookup: Any) -> int:
+    """How many rows a constant table has; 0 for what is looked up elsewhere than in the first axis of one."""
+    table = nodes.get(_node_of(lookup.input[0]))
+    while table is not None and table.op == "Identity":
+        table = nodes.get(_node_of(table.input[0]))
+    if table is None or table.op != "Const" or (len(lookup.input) > 2 and _whole(nodes, lookup.input[2])):
+        return 0
+    sides = table.attr["value"].tensor.tensor_shape.dim
+    return int(sides[0].size) if len(sides) > 1 else 0
+
+
+def _whole(nodes: Mapping[str, Any], name: str) -> int | None:
+    from tensorflow.python.framework import tensor_util
+
+    node = nodes.get(_node_of(name))
+    return int(tensor_util.MakeNdarray(node.attr["value"].tensor)) if node is not None and node.op == "Const" else None
+
+
+def _node_of(reference: str) -> str:
+    return reference.lstrip("^").split(":")[0]
+
+
+def _ancestors(nodes: Mapping[str, Any], name: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = [_node_of(name)]
+    while waiting:
+        if (current := waiting.pop()) not in seen and current in nodes:
+            seen.add(current)
+            if _MOVES.fullmatch(nodes[current].op):
+                waiting.extend(_node_of(parent) for parent in nodes[current].input)
+    return seen
+
+
+def inlined(graph: Any, tensors: Sequence[str]) -> Any:
+    """A graph with its functions inlined, as far as loops and branches allow; ``tensors`` go in and come out."""
+    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
+    from tensorflow.python.framework.convert_to_constants import disable_lower_using_switch_merge
+    from tensorflow.python.grappler import tf_optimizer
+
+    graph = disable_lower_using_switch_merge(graph)
+    for function in graph.library.function:
+        function.attr.pop("api_implements", None)  # a second form for GPUs; it would keep the function from inlining
+    config = config_pb2.ConfigProto()
+    options = config.graph_options.rewrite_options
+    options.min_graph_nodes = -1
+    options.optimizers.append("function")
+    options.function_optimization = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
+    meta = meta_graph_pb2.MetaGraphDef(graph_def=graph)
+    meta.collection_def["train_op"].node_list.value.extend(tensors)
+    return tf_optimizer.OptimizeGraph(config, meta)
+
+
+def freeze(graph: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Frozen:
+    """A graph without variables as tf2onnx wants it: its constants folded, and what it needs not left out.
+
+    Raises:
+        RejectedContent: it is too large for one graph.
+    """
+    import tensorflow
+    from tf2onnx.tf_loader import fix_freezing_errors, fix_freezing_errors_part2, tf_optimize
+    from tf2onnx.tf_utils import compress_graph_def
+
+    if graph.ByteSize() > _GRAPH_BOUND:
+        raise RejectedContent(
+            f"its graph and weights have more than {_GRAPH_BOUND} bytes, which TensorFlow cannot hold in one graph: "
+            "use a smaller model, or export it to ONNX and import that"
+        )
+    graph = fix_freezing_errors_part2(fix_freezing_errors(graph))
+    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+        for node in nodes:
+            node.attr.pop("_output_shapes", None)  # what was true of variables need not be of constants
+    with tensorflow.Graph().as_default():
+        optimized = tf_optimize(list(inputs.values()), list(outputs.values()), graph)
+    weights = compress_graph_def(optimized)
+    return Frozen(optimized, weights, inputs, outputs)
+
+
+def _simplified(graph: Any) -> Any:
+    """The loop of ``tf2onnx.optimizer.optimize_graph``, without writing all weights anew after each of its steps.
+
+    Protobuf keeps what is overwritten until the end: of a model of 100 MB that would be 2.4 GB.
+    """
+    from tf2onnx.optimizer import _get_optimizers
+
+    changed, round_ = True, 0
+    while changed:
+        changed = False
+        for make in _get_optimizers().values():
+            step = make()
+            step.opt_iteration = round_
+            graph = step._optimize(graph) or graph
+            graph.delete_unused_nodes(graph.outputs)
+            changed = changed or step.graph_been_opt
+        round_ += 1
+    graph.topological_sort(graph.get_nodes())
+    return graph
+
+
+def _erfc(context: Any, node: Any, name: str, _arguments: object) -> None:
+    """1 - erf(x), which is all that ONNX has of the complementary error function; gelu needs it."""
+    kind = context.get_dtype(node.input[0])
+    from tf2onnx.utils import map_onnx_to_numpy_type
+
+    shape, types = context.get_shape(node.output[0]), [kind]
+    inner = context.make_node("Erf", [node.input[0]], dtypes=types, shapes=[shape])
+    one = context.make_const(f"{name}_one", numpy.ones((), map_onnx_to_numpy_type(kind)))
+    output = node.output[0]
+    context.remove_node(name)
+    context.make_node(
+        "Sub", [one.output[0], inner.output[0]], name=name, outputs=[output], dtypes=types, shapes=[shape]
+    )
+
+
+def _order(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Brings what goes in and out into the order of the source; tf2onnx puts inputs that are not used last."""
+    for values, names in ((graph.input, inputs), (graph.output, outputs)):
+        known = {value.name: value for value in values}
+        ordered = [known[name] for name in names]
+        del values[:]
+        values.extend(ordered)
+
+
+def _name_sides(graph: Any, inputs: Sequence[Input]) -> None:
+    """Names free sizes: those of inputs as in our signature, those of outputs, which TensorFlow does not tell, anew."""
+    for value, known in zip(graph.input, inputs, strict=True):
+        for side, wanted in zip(value.type.tensor_type.shape.dim, known.shape, strict=True):
+            if isinstance(wanted, str):
+                side.dim_param = wanted
+    for value in graph.output:
+        for axis, side in enumerate(value.type.tensor_type.shape.dim):
+            if not side.dim_value:
+                side.dim_param = f"{value.name}_{axis}"
+
+
+def onnx_names(names: Sequence[str]) -> list[str]:
+    """Names for tensors that are fit for ONNX and for samples, each once."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"\W+", "_", name).strip("_") or "tensor"
+        twins = sum(re.sub(r"_\d+$", "", other) == plain for other in found)
+        found.append(f"{plain}_{twins}" if plain in found else plain)
+    return found
