@@ -164,6 +164,8 @@ def _read(
 TRANSLATORS = (
     Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "5Gi"),
     Variant("torch-gpu", {"framework": "torch", "accelerator": "nvidia"}, "torch-gpu", "8Gi", gpu=1),
+    Variant("tensorflow", {"framework": "tensorflow", "accelerator": "none"}, "tensorflow", "5Gi"),
+    Variant("keras", {"framework": "keras", "accelerator": "none"}, "keras", "5Gi"),
 )
 """The builds of ``translate``; whoever measures again, ``verify``, has one for each that needs no GPU."""
 
