@@ -92,6 +92,17 @@ def problem(
     return "" if is_signature(signed, signature, public_key) else "invalid"
 
 
+def says(lines: Iterable[InventoryLine], name: str, stored: Callable[[], Iterable[bytes] | None]) -> bool:
+    """Whether a stored signature is of exactly these files and this name, whoever signed it, valid or not."""
+    found = _ending(stored())
+    if found is None:
+        return False
+    with TemporaryFile() as payload:
+        _payload(lines, name, payload)
+        again = _bundle(payload, base64.b64decode(found["signature"]), found["hint"].decode())
+        return digest_of_stream(stored() or ()) == digest_of_stream(again)
+
+
 def signature_in(stored: Iterable[bytes] | None) -> bytes | None:
     """The key's own signature in a stored one, or None where there is none."""
     found = _ending(stored)

@@ -7,6 +7,7 @@ authorization, and last the registration's authorization. A model of any size ta
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from functions._domain import inventory, model_signature, paths, records
@@ -14,7 +15,7 @@ from functions._domain.assets import Kind
 from functions._domain.authorizations import evidence, registration
 from functions._domain.digests import digest_of_stream
 from functions._domain.drafts import Attestation, Draft, Sealed
-from functions._domain.errors import RejectedConflict
+from functions._domain.errors import RejectedConflict, RejectedContent
 from functions._domain.ports import Signer, Storage
 from functions._domain.statements import opened, statement
 
@@ -31,7 +32,7 @@ def sign(
         RejectedConflict: said before, and otherwise.
     """
     record_digest = records.write_record(storage, draft.record(sealed))
-    signature = _model_signature(storage, signer, draft, lines) if draft.kind in SIGNED else None
+    signature = _model_signature(storage, signer, draft, attestation, lines) if draft.kind in SIGNED else None
     sealed = replace(sealed, record_digest=record_digest, signature=signature)
     _state(storage, signer, draft, attestation, sealed)
     for parent in draft.parents:
@@ -50,8 +51,14 @@ def _state(storage: Storage, signer: Signer, draft: Draft, attestation: Attestat
     records.store_authorization(storage, signer.authorize(message))
 
 
-def _model_signature(storage: Storage, signer: Signer, draft: Draft, lines: Path) -> str:
-    """Write the model signature; returns its digest. One of an earlier key stays, and ours stands beside it."""
+def _model_signature(storage: Storage, signer: Signer, draft: Draft, attestation: Attestation, lines: Path) -> str:
+    """Write the model signature; returns its digest. One of an earlier key stays, and ours stands beside it.
+
+    Where a statement stands that names an earlier key's, that one counts: both say the same, whoever says it.
+    """
+    standing = _standing_signature(storage, draft, attestation, lines)
+    if standing:
+        return standing
     with tempfile.TemporaryDirectory(prefix="polyglot-") as folder:
         path = Path(folder, "model.sig")
         digest = model_signature.write(read_lines(lines), str(draft.id), signer, path)
@@ -61,6 +68,22 @@ def _model_signature(storage: Storage, signer: Signer, draft: Draft, lines: Path
     raise RejectedConflict(
         f"{paths.signatures_prefix(draft.id)} holds signatures that the {signer.role} key did not make"
     )
+
+
+def _standing_signature(storage: Storage, draft: Draft, attestation: Attestation, lines: Path) -> str:
+    """The digest of the model signature that the step's statement names already, if it is there and says the same."""
+    envelope = storage.read(paths.evidence_key(draft.id, attestation.claim, str(draft.id)))
+    if envelope is None:
+        return ""
+    try:
+        named = str(opened(envelope).predicate["outputs"]["signature"])
+    except (RejectedContent, KeyError, TypeError):
+        return ""  # what stands there is no statement of ours, which comes out when ours is written
+    for entry in storage.list(paths.signatures_prefix(draft.id)):
+        if digest_of_stream(storage.open(entry.key) or ())[0] == named:
+            stored = partial(storage.open, entry.key)
+            return named if model_signature.says(read_lines(lines), str(draft.id), stored) else ""
+    return ""
 
 
 def read_lines(path: Path) -> Iterator[inventory.InventoryLine]:
