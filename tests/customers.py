@@ -37,11 +37,21 @@ CHAIN = Counter(
 """What a chain that went well leaves of its four assets, whatever happened on the way."""
 
 
+MORE = {"trained-model": ("reproduction",), "translation": ("equivalence",)}
 PASSED = {
-    kind: dict.fromkeys(("integrity", "provenance", *(("reproduction",) if kind == "trained-model" else ())), "passed")
+    kind: dict.fromkeys(("integrity", "provenance", *MORE.get(kind, ())), "passed")
     for kind in ("dataset", "model", "trained-model", "translation")
 }
 """The verdicts of all claims about the four assets of a chain that went well, by kind."""
+
+
+def verdicts(claims: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The verdict of each claim that the ledger has; one that holds within its tolerance has passed here."""
+    return {
+        one["claim"]: {"within-tolerance": "passed"}.get(one["verdict"], one["verdict"])
+        for one in claims
+        if one["recorded"]
+    }
 
 
 class Died(Exception):
@@ -152,7 +162,7 @@ class Customer:
         while (answer := self.call("GET", f"/v1/requests/{asked['id']}"))["state"] != "complete":
             assert time.monotonic() < end, answer
             time.sleep(0.1)
-        return {claim["claim"]: claim["verdict"] for claim in answer["claims"] if claim["recorded"]}
+        return verdicts(answer["claims"])
 
 
 def described(path: Path, name: str) -> dict[str, object]:

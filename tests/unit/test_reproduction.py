@@ -15,7 +15,7 @@ from functions._domain.burial import bury
 from functions._domain.claims import CLAIMS, applicable
 from functions._domain.comparison import VERDICTS, Interval, Metrics, class_of, described, environments
 from functions._domain.digests import digest_of
-from functions._domain.errors import RejectedConflict, RejectedContent
+from functions._domain.errors import RejectedContent
 from functions._domain.events import Event, announce
 from functions._domain.intake import Request
 from functions._domain.ports import Run
@@ -95,7 +95,7 @@ def test_one_environment_is_said_once_and_two_with_what_differs() -> None:
     assert described({}) == "a machine of which nothing is known"
 
 
-def record(kind: str, **fields: str) -> dict[str, Any]:
+def record(kind: str, **fields: Any) -> dict[str, Any]:
     return {"id": str(TRAINED), "kind": kind, **fields}
 
 
@@ -116,34 +116,42 @@ def test_a_training_finds_the_same_seeds_and_threads_each_time_and_gpu_settings_
 NOT_REPRODUCED = {
     "a dataset": record("dataset"),
     "a model": record("model"),
-    "a translation": record("translation"),
+    "a translation": record("translation", **{"from": {"framework": "torch"}}),
     "imported": record("trained-model", origin="imported"),
     "no record": None,
 }
 
 
+def everywhere(framework: str, accelerator: str) -> bool:
+    return True
+
+
+def nowhere(framework: str, accelerator: str) -> bool:
+    return False
+
+
 @pytest.mark.parametrize("case", NOT_REPRODUCED)
 def test_what_was_not_trained_here_is_not_reproduced(case: str) -> None:
-    claims, others = applicable(NOT_REPRODUCED[case], "all")
-    assert claims == ["integrity", "provenance"]
-    assert list(others) == ["reproduction"]
-    assert applicable(NOT_REPRODUCED[case], "reproduction") == ([], others)
-    assert applicable(NOT_REPRODUCED[case], "integrity") == (["integrity"], {})
+    claims, others = applicable(NOT_REPRODUCED[case], "all", everywhere)
+    assert claims == ["integrity", "provenance", *(["equivalence"] if case == "a translation" else [])]
+    assert claims + list(others) == [*claims, *(claim for claim in CLAIMS if claim not in claims)]
+    why = {"reproduction": others["reproduction"]}
+    assert applicable(NOT_REPRODUCED[case], "reproduction", everywhere) == ([], why)
+    assert applicable(NOT_REPRODUCED[case], "integrity", everywhere) == (["integrity"], {})
 
 
 def test_a_trained_model_is_reproduced_whole() -> None:
     trained = record("trained-model", origin="trained")
-    assert applicable(trained, "all") == (list(CLAIMS), {})
-    assert applicable(trained, "reproduction", "model.pt2")[0] == []
-    assert applicable(trained, "all", "model.pt2")[0] == ["integrity", "provenance"]
+    assert applicable(trained, "all", everywhere)[0] == ["integrity", "provenance", "reproduction"]
+    assert applicable(trained, "reproduction", everywhere, "model.pt2")[0] == []
+    assert applicable(trained, "all", everywhere, "model.pt2")[0] == ["integrity", "provenance"]
 
 
-def test_a_claim_of_a_later_version_is_refused_where_it_would_apply() -> None:
-    for kind in ("dataset", "model"):
-        assert list(applicable(record(kind), "equivalence")[1]) == ["equivalence"]
-    for known in (record("translation"), record("trained-model", origin="imported"), None):
-        with pytest.raises(RejectedConflict, match="comes with a later one"):
-            applicable(known, "equivalence")
+def test_a_translation_is_measured_again_where_somebody_can() -> None:
+    translation = NOT_REPRODUCED["a translation"]
+    assert applicable(translation, "equivalence", everywhere) == (["equivalence"], {})
+    assert "no verifier for torch models" in applicable(translation, "equivalence", nowhere)[1]["equivalence"]
+    assert applicable(translation, "equivalence", everywhere, "model.onnx")[0] == []
 
 
 # --- the chain of a request ------------------------------------------------------------------------------------------
