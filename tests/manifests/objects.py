@@ -19,7 +19,7 @@ GPU_FUNCTIONS = (
         "translate",
         "A made-up one with a variant for GPU nodes.",
         handler="functions.translate.handler:handle",
-        consumes=(Consumed("translation.requested"),),
+        consumes=(Consumed("translation.requested", by_variants=True),),
         variants=(
             Variant("torch", {"framework": "torch", "accelerator": "none"}, "torch", "5Gi"),
             Variant("torch-gpu", {"framework": "torch", "accelerator": "nvidia"}, "torch-gpu", "12Gi", gpu=2),

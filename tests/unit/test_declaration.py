@@ -117,7 +117,7 @@ def test_every_subscription_has_its_own_name_and_a_service_that_exists() -> None
     found = subscriptions()
     assert len({one.name for one in found}) == len(found)
     for one in found:
-        assert by_name(one.service) is one.function
+        assert by_name(one.service) == one.function
         assert re.fullmatch(r"[a-z0-9-]{1,63}", one.name)
         assert {"type"} <= set(one.filter) <= {"type", "assetkind", "framework", "claim", "accelerator"}
 
