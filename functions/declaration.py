@@ -166,6 +166,7 @@ TRANSLATORS = (
     Variant("torch-gpu", {"framework": "torch", "accelerator": "nvidia"}, "torch-gpu", "8Gi", gpu=1),
     Variant("tensorflow", {"framework": "tensorflow", "accelerator": "none"}, "tensorflow", "5Gi"),
     Variant("keras", {"framework": "keras", "accelerator": "none"}, "keras", "5Gi"),
+    Variant("jax", {"framework": "jax", "accelerator": "none"}, "jax", "5Gi"),
 )
 """The builds of ``translate``; whoever measures again, ``verify``, has one for each that needs no GPU."""
 

@@ -19,8 +19,8 @@ from typing import BinaryIO
 from functions._domain.errors import PolyglotError, RejectedContent
 
 TAKEN = (
-    "PyTorch .pt2 (torch.export.save) or TorchScript, TensorFlow SavedModel, Keras .keras, scikit-learn .skops, "
-    "XGBoost .json or .ubj, LightGBM text, ONNX"
+    "PyTorch .pt2 (torch.export.save) or TorchScript, TensorFlow SavedModel, Keras .keras, JAX (what jax.export "
+    "serializes), scikit-learn .skops, XGBoost .json or .ubj, LightGBM text, ONNX"
 )
 _WAYS_OUT = {
     "torch": "torch.export.save(torch.export.export(model, (example,)), 'model.pt2')",
@@ -32,6 +32,8 @@ _DIRECTORY_BOUND = 4 * 2**20
 _CONTENT_BOUND = 16 * 2**20
 _RATIO_BOUND = 200
 _FIELDS_BOUND = 10_000
+_MLIR_FIELD = 30
+"""Where the table of ``jax.export``'s ``Exported`` says where its module lies: in its fourteenth field."""
 _ONNX_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 _OBJECT_DTYPE = re.compile(rb"['\"][|<>=]?O\d*['\"]")
 _PICKLED_NAMES = (".pkl", ".pickle", ".joblib")
@@ -135,7 +137,7 @@ def _recognized(file: ModelFile) -> Iterator[Format]:
             _refuse_objects(head)
             known = None
         else:
-            known = _text(head) or _protobuf(stream, file)
+            known = _text(head) or _flatbuffer(stream, head) or _protobuf(stream, file)
     if known:
         yield Format(*known, file.path)
 
@@ -243,6 +245,30 @@ def _protobuf(stream: BinaryIO, file: ModelFile) -> tuple[str, str] | None:
     if file.path.rsplit("/", 1)[-1] == "saved_model.pb" and fields == {1: 0, 2: 2}:
         return "tensorflow", "saved-model"
     return None
+
+
+def _flatbuffer(stream: BinaryIO, head: bytes) -> tuple[str, str] | None:
+    """Tells what ``jax.export`` serialized: a flatbuffer, one field of which is StableHLO in MLIR's bytecode.
+
+    A flatbuffer (https://flatbuffers.dev/internals) begins with the place of a table, and that with the distance back
+    to a list of where its fields lie.
+    """
+    if len(head) < 64:
+        return None
+    table = _number(head, 0)
+    fields = table - _number(head, table)
+    if not 0 < fields <= len(head) - _MLIR_FIELD - 2 or _number(head, fields, 2) <= _MLIR_FIELD:
+        return None
+    place = table + _number(head, fields + _MLIR_FIELD, 2)
+    start = place + _number(head, place)
+    stream.seek(start + 4)
+    module = stream.read(32)
+    return ("jax", "stablehlo") if module.startswith(b"ML\xefR") and b"StableHLO" in module else None
+
+
+def _number(data: bytes, place: int, size: int = 4) -> int:
+    """A whole number as flatbuffers have it; 0 where the data has ended."""
+    return int.from_bytes(data[place : place + size], "little") if place >= 0 else 0
 
 
 def _fields(stream: BinaryIO, size: int) -> dict[int, int]:

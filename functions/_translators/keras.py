@@ -21,6 +21,7 @@ from functions._domain.errors import RejectedContent
 from functions._domain.formats import Format
 from functions._translators import keras_archive
 from functions._translators.child import Options, main, refusing
+from functions._translators.dimensions import onnx_names
 from functions._translators.equivalence import Run, Source
 from functions._translators.exporting import Framework
 from functions._translators.inputs import Array
@@ -31,7 +32,6 @@ from functions._translators.tensorflow_graph import (
     dtype_of,
     freeze,
     input_of,
-    onnx_names,
     signature_of,
     start,
 )

@@ -19,6 +19,7 @@ from functions._domain.errors import RejectedContent
 from functions._domain.formats import Format
 from functions._translators import tensorflow_archive
 from functions._translators.child import Options, main, refusing
+from functions._translators.dimensions import onnx_names
 from functions._translators.equivalence import Run, Source
 from functions._translators.exporting import Framework
 from functions._translators.inputs import Array, Input
@@ -30,7 +31,6 @@ from functions._translators.tensorflow_graph import (
     freeze,
     inlined,
     input_of,
-    onnx_names,
     signature_of,
     start,
 )

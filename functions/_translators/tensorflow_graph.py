@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,20 @@ from typing import Any
 import numpy
 
 from functions._domain.errors import RejectedContent
-from functions._translators.inputs import TAKEN, WHOLES, Input, Signature, sizes
+from functions._translators.dimensions import bounded, tried
+from functions._translators.inputs import TAKEN, Input, Signature
 
 OPSETS = (13, 14, 15, 16, 17, 18)
 """What tf2onnx 1.17 writes: its operators since 13 are those of ONNX Runtime; above 18 it refuses."""
 
 _OTHERS = ("jax", "torch", "sklearn", "xgboost", "lightgbm")
 _GRAPH_BOUND = 1_900_000_000
-_SEQUENCES, _SIDES = (1, 4, 7), (64, 96, 80)
 _LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
 _MOVES = re.compile(
     "Identity|Cast|Reshape|ExpandDims|Squeeze|Transpose|Slice|StridedSlice|ConcatV2|Pack|SelectV2|Add|AddV2|Sub|Maximum"
     "|Minimum|ClipByValue"
 )
 """What may lie between an input and the table in which it is looked up. A mask that is summed up is no index."""
-_PIXELS = Input("", "uint8", (), high=255)
 
 
 def start(*unneeded: str) -> Any:
@@ -69,8 +68,7 @@ def input_of(name: str, dtype: Any, shape: Sequence[int | None]) -> Input:
         RejectedContent: it takes text, or another dtype that is not measured.
     """
     sides = tuple(_symbol(axis, len(shape)) if side is None else int(side) for axis, side in enumerate(shape))
-    known = Input(name, dtype_of(name, dtype), sides)
-    return replace(_PIXELS, name=name, shape=sides) if known.dtype == "uint8" else known
+    return Input(name, dtype_of(name, dtype), sides)
 
 
 def _symbol(axis: int, rank: int) -> str:
@@ -95,17 +93,12 @@ def dtype_of(name: str, dtype: Any) -> str:
 
 def signature_of(inputs: Sequence[Input], frozen: "Frozen") -> Signature:
     """The sizes to try, and whole numbers kept below the number of rows of the tables that they reach."""
-    symbols = dict.fromkeys(side for known in inputs for side in known.shape if isinstance(side, str))
-    tried = {
-        symbol: sizes(0, None, 2) if symbol == "batch" else _SEQUENCES if symbol.startswith("length") else _SIDES
-        for symbol in symbols
-    }
-    rows = frozen.rows()
-    bounded = [
-        replace(known, high=rows[known.name] - 1) if known.dtype in WHOLES and known.name in rows else known
-        for known in inputs
-    ]
-    return Signature(tuple(bounded), tried)
+    found: dict[str, tuple[int, ...]] = {}
+    for known in inputs:
+        for axis, side in enumerate(known.shape):
+            if isinstance(side, str):
+                found.setdefault(side, tried(axis, len(known.shape)))
+    return Signature(bounded(inputs, frozen.rows()), found)
 
 
 @dataclass(frozen=True)
@@ -295,13 +288,3 @@ def _name_sides(graph: Any, inputs: Sequence[Input]) -> None:
         for axis, side in enumerate(value.type.tensor_type.shape.dim):
             if not side.dim_value:
                 side.dim_param = f"{value.name}_{axis}"
-
-
-def onnx_names(names: Sequence[str]) -> list[str]:
-    """Names for tensors that are fit for ONNX and for samples, each once."""
-    found: list[str] = []
-    for name in names:
-        plain = re.sub(r"\W+", "_", name).strip("_") or "tensor"
-        twins = sum(re.sub(r"_\d+$", "", other) == plain for other in found)
-        found.append(f"{plain}_{twins}" if plain in found else plain)
-    return found

@@ -49,6 +49,17 @@ TORCHSCRIPT = {"m/data.pkl": b"x", "m/constants.pkl": b"x", "m/code/__torch__.py
 STATE_DICT = {"m/data.pkl": b"x", "m/data/0": b"x", "m/version": b"3"}
 ONNX = field(1, 10) + field(2, b"maker") + field(7, b"graph" * 200) + field(8, b"\x10\x12")
 SAVED_MODEL = field(1, 1) + field(2, b"graph" * 100)
+
+
+def exported(module: bytes) -> bytes:
+    """A flatbuffer like those of ``jax.export``: the place of a table, its list of fields, the table, the module."""
+    fields = struct.pack("<2H", 36, 8) + bytes(26) + struct.pack("<H", 4) + bytes(4)
+    return (
+        struct.pack("<I", 40) + fields + struct.pack("<iI", 36, 4) + struct.pack("<I", len(module)) + module + bytes(40)
+    )
+
+
+STABLEHLO = exported(b"ML\xefR\x0dStableHLO_v1.13.0\x00" + bytes(100))
 XGBOOST_UBJ = b"{L" + struct.pack(">q", 7) + b"learner{L" + struct.pack(">q", 10) + b"attributes{}}"
 
 MODELS = {
@@ -61,6 +72,7 @@ MODELS = {
     ("model.keras", zipped({"config.json": b"{}", "metadata.json": b'{"keras_version": "3.9"}'})): ("keras", "keras"),
     ("net", ONNX): ("onnx", "onnx"),
     ("export/saved_model.pb", SAVED_MODEL): ("tensorflow", "saved-model"),
+    ("model.jax", STABLEHLO): ("jax", "stablehlo"),
     ("model.json", b'{"learner":{"attributes":{},"gradient_booster":{}},"version":[3,0,0]}'): ("xgboost", "json"),
     ("model.ubj", XGBOOST_UBJ): ("xgboost", "ubj"),
     ("model.txt", b"tree\nversion=v4\nnum_class=1\n"): ("lightgbm", "text"),
