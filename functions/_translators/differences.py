@@ -50,6 +50,7 @@ def compare(expected: Array, actual: Array, coarsest: str = "float64", *, undefi
         coarsest: the coarsest dtype that went in, since a float32 model does not become exact by answering in float64.
         undefined: whether anything is accepted in the place of a NaN of the source.
     """
+    expected, actual = _plain(expected), _plain(actual)
     if expected.dtype != actual.dtype or expected.shape != actual.shape:
         return unlike(f"{actual.dtype} {actual.shape} where {expected.dtype} {expected.shape} was expected")
     if expected.dtype.name not in FLOATS:
@@ -61,8 +62,7 @@ def compare(expected: Array, actual: Array, coarsest: str = "float64", *, undefi
     same_places = numpy.array_equal(wanted[~finite], given[~finite], equal_nan=True)
     if not same_places or not numpy.isfinite(given[finite]).all():
         return unlike("NaN or infinity in other places than expected")
-    tolerance = TOLERANCES[min(expected.dtype.name, coarsest, key=FLOATS.index)]
-    return _compare_numbers(wanted[finite], given[finite], tolerance)
+    return _compare_numbers(wanted[finite], given[finite], _tolerance(expected, coarsest))
 
 
 def unlike(problem: str) -> Difference:
@@ -70,11 +70,52 @@ def unlike(problem: str) -> Difference:
     return Difference(math.inf, math.inf, False, False, problem)
 
 
+def rows_apart(expected: Array, actual: Array, like: Array, coarsest: str = "float64") -> Array:
+    """For each row of two outputs of one shape, whether it is not within tolerance.
+
+    Args:
+        expected: what the source answers.
+        actual: what is judged.
+        like: the output whose numbers say what size is usual; ``expected`` may be some rows of it.
+        coarsest: as for ``compare``.
+    """
+    expected, actual = _plain(expected), _plain(actual)
+    if expected.dtype.name not in FLOATS:
+        return _by_row(expected != actual)
+    wanted, given = expected.astype("float64"), actual.astype("float64")
+    finite = numpy.isfinite(wanted) & numpy.isfinite(given)
+    odd = ~finite & ~((wanted == given) | (numpy.isnan(wanted) & numpy.isnan(given)))
+    wanted, given = (numpy.where(finite, side, 0.0) for side in (wanted, given))
+    apart, sizes = numpy.abs(given - wanted), numpy.abs(wanted)
+    return _by_row(odd | (apart > allowed(sizes, like, coarsest)))
+
+
+def allowed(sizes: Array, like: Array, coarsest: str) -> Array:
+    """How far numbers of these sizes may be off in an output like this one."""
+    usual = _scale(numpy.abs(like[numpy.isfinite(like)].astype("float64")))
+    return _allowed(sizes, usual, _tolerance(like, coarsest))
+
+
+def _by_row(elements: Array) -> Array:
+    return numpy.asarray(elements.reshape(len(elements), -1).any(axis=1))
+
+
+def _plain(array: Array) -> Array:
+    """Text as objects, as ONNX Runtime has it; everything else as it is."""
+    return array.astype(object) if array.dtype.kind in "US" else array
+
+
+def _tolerance(expected: Array, coarsest: str) -> Mapping[str, Any]:
+    return TOLERANCES[min(expected.dtype.name, coarsest, key=FLOATS.index)]
+
+
 def _compare_exact(expected: Array, actual: Array) -> Difference:
     if numpy.array_equal(expected, actual):
         return Difference()
-    apart = numpy.abs(expected.astype("float64") - actual.astype("float64"))
     count = int(numpy.count_nonzero(expected != actual))
+    if expected.dtype.kind == "O":
+        return unlike(f"{count} of {expected.size} texts differ")
+    apart = numpy.abs(expected.astype("float64") - actual.astype("float64"))
     return Difference(float(apart.max()), 0.0, False, False, f"{count} of {expected.size} whole numbers differ")
 
 
@@ -82,12 +123,21 @@ def _compare_numbers(wanted: Array, given: Array, tolerance: Mapping[str, Any]) 
     apart, sizes = numpy.abs(given - wanted), numpy.abs(wanted)
     if not apart.any():
         return Difference()
-    typical = sizes[(sizes > 0) & (sizes < _MASKED)]
-    scale = max(float(numpy.median(typical)) if typical.size else 0.0, _SMALLEST_SCALE)
-    within = apart <= tolerance["relative"] * sizes + tolerance["absolute"] * scale
+    scale = _scale(sizes)
+    within = apart <= _allowed(sizes, scale, tolerance)
     # Relative to a number next to zero, any rounding is large: those are taken relative to a thousandth of the scale.
     relative = apart / numpy.maximum(sizes, scale * 1e-3)
     return Difference(float(apart.max()), float(relative.max()), False, bool(within.all()))
+
+
+def _scale(sizes: Array) -> float:
+    """The median size of an output's numbers; masks and zeros are no measure of the others."""
+    typical = sizes[(sizes > 0) & (sizes < _MASKED)]
+    return max(float(numpy.median(typical)) if typical.size else 0.0, _SMALLEST_SCALE)
+
+
+def _allowed(sizes: Array, scale: float, tolerance: Mapping[str, Any]) -> Array:
+    return numpy.asarray(tolerance["relative"] * sizes + tolerance["absolute"] * scale)
 
 
 def verdict(differences: Sequence[Difference]) -> str:

@@ -6,28 +6,26 @@ whose answer the ONNX text itself gives. What counts as different is told in ``f
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 
 from functions._domain.errors import RejectedContent
 from functions._translators.child import refusing
 from functions._translators.differences import TOLERANCES, Difference, compare, unlike, verdict
+from functions._translators.flips import Choice, settle
 from functions._translators.inputs import FLOATS, Array, Case, Samples, Signature
+from functions._translators.runtime import CPU, OPTIMIZATIONS, Session, present
 from functions._translators.scores import task_metric, top1_agreement
+from functions._translators.tie_break import tie_break
 
 Run = Callable[[Sequence[Array]], Sequence[Array]]
 
-
-OPTIMIZATIONS = ("off", "on")
-CPU = "CPUExecutionProvider"
-GPUS = {"nvidia": "CUDAExecutionProvider", "amd": "ROCMExecutionProvider"}
-"""What ONNX Runtime calls the accelerators (https://onnxruntime.ai/docs/execution-providers/)."""
-
-_REFERENCE_BOUND = 64 * 2**20
 _CHUNK = 64
+_NAMED_FLIPS = 100
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,8 @@ class Source:
 
     ``run`` takes and returns arrays in the order of the ONNX model, and raises where it takes no such sizes.
     ``examples`` are cases that the model brought along. ``export`` writes it to a path at an opset and returns the
-    opset that it has written.
+    opset that it has written; ``opset`` is what to write where nobody asks for another. ``choice`` tells a
+    classifier's label and scores. ``flips`` says what may excuse single rows, in a model that answers row by row.
     """
 
     run: Run
@@ -44,6 +43,9 @@ class Source:
     examples: tuple[Case, ...]
     exporter: str
     export: Callable[[Path, int], int]
+    opset: int | None = None
+    choice: Choice | None = None
+    flips: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,28 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """What both sides made of one case; ``problem`` where ONNX Runtime failed."""
+    """What both sides made of one case; ``problem`` where ONNX Runtime failed.
+
+    ``settled`` are the source's answers after rows that rounding has flipped were settled, and ``flips`` those rows.
+    """
 
     case: Case
     wanted: Sequence[Array]
     given: Sequence[Array] = ()
     problem: str = ""
+    settled: Sequence[Array] | None = None
+    flips: Mapping[int, str] = field(default_factory=dict)
 
 
 def measure(
-    model: Path, run_source: Run, cases: Sequence[Case], samples: Samples | None, accelerator: str = "none"
+    model: Path,
+    run_source: Run,
+    cases: Sequence[Case],
+    samples: Samples | None,
+    accelerator: str = "none",
+    *,
+    choice: Choice | None = None,
+    flips: Sequence[str] = (),
 ) -> dict[str, object]:
     """The measured part of a translation report, with figures of the CPU and, where asked for, of an accelerator too.
 
@@ -76,6 +90,8 @@ def measure(
         cases: what to feed; at least one must be taken by the source.
         samples: rows of the training's own data, which give the task metric where they have labels.
         accelerator: ``none``, or what must be there.
+        choice: a classifier's label and scores.
+        flips: what may excuse single rows, if anything; those are then counted and named.
 
     Raises:
         RejectedContent: the source itself takes none of the cases, or the accelerator is not there.
@@ -84,23 +100,25 @@ def measure(
     expected, skipped = _expected(run_source, cases)
     if not expected:
         raise RejectedContent(f"the model itself refuses every input that its signature allows: {skipped[0]['reason']}")
-    measured = {provider: _run(model, provider, run_source, expected, samples) for provider in providers}
+    measured = {provider: _run(model, provider, run_source, expected, samples, choice, flips) for provider in providers}
     first, findings = measured[CPU], [finding for one in measured.values() for finding in one.findings]
     rows = first.rows
     source_rows, onnx_rows = (rows.wanted, rows.given) if rows else ((), ())
     asked = [rows] if rows else first.answers
+    differing = {finding.case for finding in findings if not finding.difference.within}
+    flipped = {flip: why for one in measured.values() for flip, why in one.flips.items()}
+    label = choice.label if choice else None
     return {
-        "verdict": verdict([finding.difference for finding in findings]),
+        "verdict": _verdict(findings, flipped),
         "figures": _all_figures(findings),
         "cases": len(expected),
         "skipped": skipped,
         "undefined": [answer.case.name for answer in first.answers if _has_nan(answer)],
         "samples": len(source_rows[0]) if source_rows else 0,
-        "top1_agreement": top1_agreement(
-            [(answer.wanted[0], answer.given[0]) for answer in asked if answer.wanted and answer.given], samples
-        ),
-        "metric": task_metric(source_rows, onnx_rows, samples),
-        "tie_break": _tie_break(model, findings, expected),
+        "top1_agreement": top1_agreement([(answer.wanted, answer.given) for answer in asked], samples, label),
+        "metric": task_metric(source_rows, onnx_rows, samples, label),
+        "flips": _told(flipped) if flips else None,
+        "tie_break": tie_break(model, differing, expected, by_row=bool(flips)),
         "tolerance": {name: dict(values) for name, values in TOLERANCES.items()},
         "providers": list(providers),
         "by_provider": {provider: one.said for provider, one in measured.items()},
@@ -115,15 +133,33 @@ class Measured:
     answers: Sequence[Answer]
     rows: Answer | None
     findings: Sequence[Finding]
+    flips: Mapping[tuple[str, int], str]
 
     @property
     def said(self) -> dict[str, object]:
         """The provider's own verdict and figures."""
-        return {"verdict": verdict([one.difference for one in self.findings]), "figures": _all_figures(self.findings)}
+        return {"verdict": _verdict(self.findings, self.flips), "figures": _all_figures(self.findings)}
+
+
+def _verdict(findings: Sequence[Finding], flips: Mapping[tuple[str, int], str]) -> str:
+    found = verdict([finding.difference for finding in findings])
+    return "within-tolerance" if found == "equal" and flips else found
+
+
+def _told(flips: Mapping[tuple[str, int], str]) -> dict[str, Any]:
+    """Flipped rows by case and place, with the reason of each."""
+    named = [{"case": case, "row": row, "reason": why} for (case, row), why in sorted(flips.items())[:_NAMED_FLIPS]]
+    return {"number": len(flips), "rows": named}
 
 
 def _run(
-    model: Path, provider: str, run_source: Run, expected: Sequence[tuple[Case, list[Array]]], samples: Samples | None
+    model: Path,
+    provider: str,
+    run_source: Run,
+    expected: Sequence[tuple[Case, list[Array]]],
+    samples: Samples | None,
+    choice: Choice | None,
+    kinds: Sequence[str],
 ) -> Measured:
     with refusing("ONNX Runtime cannot load the exported model", "ask for another opset, or use other operators"):
         # One session after the other: two copies of a large model's weights are many.
@@ -131,46 +167,19 @@ def _run(
         session = Session(model, "on", provider)
     answers = _answers(session, expected)
     rows = None if samples is None else _on_samples(run_source, session, samples)
-    return Measured(answers, rows, _findings(session.outputs, [*plain, *answers], [rows] if rows else []))
+    drawn, sampled = [*plain, *answers], [rows] if rows else []
+    if kinds:
+        drawn, sampled = (_settled(run_source, answers, choice, kinds) for answers in (drawn, sampled))
+    flips = {(answer.case.name, row): why for answer in (*drawn, *sampled) for row, why in answer.flips.items()}
+    return Measured(answers, rows, _findings(session.outputs, drawn, sampled), flips)
 
 
-def present(model: Path, accelerator: str) -> str:
-    """The execution provider of an accelerator, which must be there: ONNX Runtime falls back to the CPU silently.
-
-    Raises:
-        RejectedContent: it is not; the message says what to do.
-    """
-    import onnxruntime
-
-    provider, found = GPUS.get(accelerator, accelerator), onnxruntime.get_available_providers()
-    if provider not in found or provider not in Session(model, "off", provider).providers:
-        raise RejectedContent(
-            f"this translation is to be measured on an accelerator ({accelerator}), and ONNX Runtime finds none here; "
-            "ask for it with --accelerator none, or have the operator look at the node"
-        )
-    return provider
-
-
-class Session:
-    """ONNX Runtime with a model, optimizations off or on, on a provider; called like the source."""
-
-    def __init__(self, model: Path, optimizations: str, provider: str = CPU) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        levels = onnxruntime.GraphOptimizationLevel
-        options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimizations == "on" else levels.ORT_DISABLE_ALL
-        options.log_severity_level = 3
-        wished = list(dict.fromkeys((provider, CPU)))
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=wished)
-        self.providers = self._session.get_providers()
-        self.inputs = [known.name for known in self._session.get_inputs()]
-        self.outputs = [known.name for known in self._session.get_outputs()]
-
-    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """The outputs for some inputs."""
-        fed = dict(zip(self.inputs, arrays, strict=True))
-        return [numpy.asarray(array) for array in self._session.run(None, fed)]
+def _settled(run_source: Run, answers: Sequence[Answer], choice: Choice | None, kinds: Sequence[str]) -> list[Answer]:
+    found, coarsest = [], _coarsest(answers)
+    for answer in answers:
+        settled, flips = settle(run_source, answer.case.arrays, answer.wanted, answer.given, coarsest, choice, kinds)
+        found.append(replace(answer, settled=settled, flips=flips))
+    return found
 
 
 def _expected(run_source: Run, cases: Sequence[Case]) -> tuple[list[tuple[Case, list[Array]]], list[dict[str, str]]]:
@@ -218,7 +227,7 @@ def _coarsest(answers: Sequence[Answer]) -> str:
 def _compared(
     outputs: Sequence[str], answer: Answer, coarsest: str, undefined: bool
 ) -> Iterator[tuple[str, Difference]]:
-    wanted, given = answer.wanted, answer.given
+    wanted, given = answer.wanted if answer.settled is None else answer.settled, answer.given
     names = [*outputs, *(f"output_{index}" for index in range(len(outputs), len(wanted)))]
     for index, name in enumerate(names):
         if answer.problem:
@@ -264,35 +273,3 @@ def _on_samples(run_source: Run, session: Session, samples: Samples) -> Answer |
 def _chunked(run: Run, samples: Samples, size: int) -> list[Array]:
     parts = [run([rows[start : start + size] for rows in samples.arrays]) for start in range(0, samples.rows, size)]
     return [numpy.concatenate(pieces) for pieces in zip(*parts, strict=True)]
-
-
-def _tie_break(
-    model: Path, findings: Sequence[Finding], expected: Sequence[tuple[Case, list[Array]]]
-) -> dict[str, str] | None:
-    """With whom ONNX's reference evaluator sides in the first case that differs; None where none does."""
-    differing = {finding.case for finding in findings if not finding.difference.within}
-    disputed = next(((case, wanted) for case, wanted in expected if case.name in differing), None)
-    if disputed is None:
-        return None
-    case, wanted = disputed
-    if model.stat().st_size > _REFERENCE_BOUND:
-        return {"case": case.name, "sides_with": "not asked: the model is too large for the reference evaluator"}
-    try:
-        return {"case": case.name, "sides_with": _judged(model, case, wanted)}
-    except Exception as error:  # noqa: BLE001  it lacks some operators; then there is no third opinion
-        return {"case": case.name, "sides_with": f"no opinion: {type(error).__name__}"}
-
-
-def _judged(model: Path, case: Case, wanted: Sequence[Array]) -> str:
-    import onnx.reference
-
-    evaluator = onnx.reference.ReferenceEvaluator(str(model))
-    given = evaluator.run(None, dict(zip(evaluator.input_names, case.arrays, strict=True)))
-    if len(given) == len(wanted) and all(map(_within, wanted, given)):
-        return "source"
-    runtime = Session(model, "on")(case.arrays)
-    return "ONNX Runtime" if len(runtime) == len(given) and all(map(_within, runtime, given)) else "neither"
-
-
-def _within(expected: Array, actual: Array) -> bool:
-    return compare(expected, numpy.asarray(actual)).within

@@ -70,10 +70,14 @@ class Framework:
     def _translated(self, folder: Path, known: Format, model: Path, options: Options) -> Mapping[str, object]:
         loaded = self.read(folder, known, options)
         samples = read_samples(folder, loaded.signature.inputs)
-        opset = opset_of(model) if options.measure else exported(loaded, model, options.opset, self.opsets)
+        opset = (
+            opset_of(model) if options.measure else exported(loaded, model, options.opset or loaded.opset, self.opsets)
+        )
         facts = checked(model)
         cases = [*loaded.examples, *draw(loaded.signature, options.seed, few=_size(model) > _LARGE)]
-        measured = measure(model, loaded.run, cases, samples, options.accelerator)
+        measured = measure(
+            model, loaded.run, cases, samples, options.accelerator, choice=loaded.choice, flips=loaded.flips
+        )
         return {
             **measured,
             **facts,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy
 
 from functions._domain.errors import RejectedContent
+from functions._translators.columns import Column, draw_table
 
 Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
@@ -47,6 +48,7 @@ class Input:
 
     A dimension is a number, or an expression over the symbols of the signature. ``low`` and ``high`` are inclusive and
     bound whole numbers; ``centre`` and ``spread`` place the others, and ``centre`` is the share of ones in a mask.
+    ``columns`` place the numbers of a table, which has rows and columns, each on its own.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Input:
     high: int = 1
     centre: float = 0.0
     spread: float = 1.0
+    columns: tuple[Column, ...] = ()
 
     def like(self, example: Array) -> "Input":
         """The same input with its numbers placed as those of an example are."""
@@ -164,6 +167,8 @@ def _drawn(generator: numpy.random.Generator, known: Input, values: Mapping[str,
         bounds = numpy.iinfo(known.dtype)
         low, high = max(known.low, int(bounds.min)), min(known.high, int(bounds.max) - 1)
         return generator.integers(low, high + 1, shape, dtype="int64").astype(known.dtype)
+    if known.columns:
+        return draw_table(generator, known.columns, shape[0], manner).astype(known.dtype)
     unit = generator.standard_normal(shape) if manner == "normal" else generator.uniform(-1.75, 1.75, shape)
     return numpy.asarray(known.centre + known.spread * unit).astype(known.dtype)
 
