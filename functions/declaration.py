@@ -167,6 +167,7 @@ TRANSLATORS = (
     Variant("tensorflow", {"framework": "tensorflow", "accelerator": "none"}, "tensorflow", "5Gi"),
     Variant("keras", {"framework": "keras", "accelerator": "none"}, "keras", "5Gi"),
     Variant("jax", {"framework": "jax", "accelerator": "none"}, "jax", "5Gi"),
+    Variant("sklearn", {"framework": "sklearn", "accelerator": "none"}, "sklearn", "5Gi"),
 )
 """The builds of ``translate``; whoever measures again, ``verify``, has one for each that needs no GPU."""
 

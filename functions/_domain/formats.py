@@ -220,6 +220,9 @@ def _torch(archive: zipfile.ZipFile, names: set[str]) -> tuple[str, str] | None:
 
 
 def _zipped(archive: zipfile.ZipFile, names: set[str]) -> tuple[str, str] | None:
+    for name in sorted(names):
+        if name.lower().endswith(_PICKLED_NAMES):
+            raise RejectedContent(f"its entry {name[:120]!r} is a pickle, which runs code when loaded: leave it out")
     if "schema.json" in names and b"__class__" in _start(archive, "schema.json"):
         return "sklearn", "skops"
     if {"config.json", "metadata.json"} <= names and b"keras_version" in _start(archive, "metadata.json"):
@@ -227,8 +230,6 @@ def _zipped(archive: zipfile.ZipFile, names: set[str]) -> tuple[str, str] | None
     for name in sorted(names):
         if name.endswith(".npy"):
             _refuse_objects(_start(archive, name))
-        elif name.lower().endswith(_PICKLED_NAMES):
-            raise RejectedContent(f"its entry {name[:120]!r} is a pickle, which runs code when loaded: leave it out")
     return None
 
 

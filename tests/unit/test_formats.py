@@ -127,6 +127,12 @@ def test_what_is_named_a_pickle_is_refused_even_compressed(path: str) -> None:
         detect([model_file(path, b"x\x9c\x01\x02")])
 
 
+def test_a_pickle_inside_an_archive_is_refused_whatever_else_it_is() -> None:
+    skops = {"schema.json": b'{"__class__": "Pipeline", "__module__": "sklearn"}', "more.pkl": b"\x80\x04."}
+    with pytest.raises(RejectedContent, match=r"'more\.pkl' is a pickle"):
+        detect([model_file("model.skops", zipped(skops))])
+
+
 def test_a_classic_torch_save_is_refused_with_the_way_out() -> None:
     with pytest.raises(RejectedContent, match=r"torch\.export\.save\(torch\.export\.export\(model, \(example,\)\)"):
         detect([model_file("model.pt", zipped(STATE_DICT))])
