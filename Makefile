@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 TORCH_WHEELS ?=
 TORCH_OPTIONS := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match) $(if $(TORCH_WHEELS),--find-links $(TORCH_WHEELS))
 EXTRAS := ledger,check,local,argo,telemetry,torch,sklearn,dev
-FRAMEWORKS := tensorflow,keras,jax,models
+FRAMEWORKS := tensorflow,keras,jax,xgboost,lightgbm,onnx,models
 
 .PHONY: help
 help: ## List the targets

@@ -168,6 +168,8 @@ TRANSLATORS = (
     Variant("keras", {"framework": "keras", "accelerator": "none"}, "keras", "5Gi"),
     Variant("jax", {"framework": "jax", "accelerator": "none"}, "jax", "5Gi"),
     Variant("sklearn", {"framework": "sklearn", "accelerator": "none"}, "sklearn", "5Gi"),
+    Variant("xgboost", {"framework": "xgboost", "accelerator": "none"}, "xgboost", "5Gi"),
+    Variant("lightgbm", {"framework": "lightgbm", "accelerator": "none"}, "lightgbm", "5Gi"),
 )
 """The builds of ``translate``; whoever measures again, ``verify``, has one for each that needs no GPU."""
 

@@ -14,7 +14,7 @@ from tests.platforms import Ran, Site
 
 PICKLE = b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01a\x94."
 LIGHTGBM = b"tree\nversion=v4\n"
-"""What counts as a model, and as one that nobody translates, so that its chain ends at once."""
+"""What counts as a model, and as one that its translator finds cut off, so that its chain ends soon."""
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
 

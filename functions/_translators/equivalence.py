@@ -36,6 +36,7 @@ class Source:
     ``examples`` are cases that the model brought along. ``export`` writes it to a path at an opset and returns the
     opset that it has written; ``opset`` is what to write where nobody asks for another. ``choice`` tells a
     classifier's label and scores. ``flips`` says what may excuse single rows, in a model that answers row by row.
+    ``runner`` is what runs it, where that is not the framework itself.
     """
 
     run: Run
@@ -46,6 +47,7 @@ class Source:
     opset: int | None = None
     choice: Choice | None = None
     flips: Sequence[str] = ()
+    runner: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ With ``measure`` among the options nothing is exported: the ``model.onnx`` that 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ class Framework:
             "framework": self.name,
             "format": known.name,
             "exporter": loaded.exporter,
+            "source_run_by": loaded.runner or self.title,
             "opset": opset,
             "seed": options.seed,
             "versions": {package: version(package) for package in sorted({*self.packages, *_ALWAYS})},
@@ -93,6 +94,15 @@ class Framework:
 def _size(model: Path) -> int:
     """The bytes of a model with the weights beside it."""
     return sum(path.stat().st_size for path in model.parent.iterdir() if path.is_file())
+
+
+def installed(*names: str) -> str:
+    """Which of a package's names it is installed under here, or else the last: some have one without GPU parts."""
+    for name in names:
+        with suppress(PackageNotFoundError):
+            version(name)
+            return name
+    return names[-1]
 
 
 def exported(source: Source, path: Path, asked: int | None, opsets: Sequence[int]) -> int:
@@ -140,12 +150,15 @@ def checked(path: Path) -> dict[str, object]:
 
 
 def opset_of(path: Path) -> int:
-    """The version of ONNX's own operators that a model uses. Raises RejectedContent where it is no model."""
+    """The version of ONNX's own operators that a model uses; 1 where it declares none, and so uses none.
+
+    Raises RejectedContent where it is no model.
+    """
     import onnx
 
     with refusing("the translation cannot be read", "translate the model again"):
         model = onnx.load(str(path), load_external_data=False)
-        return next(int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx"))
+        return next((int(one.version) for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
 
 
 def _described(value: Any, onnx: Any) -> dict[str, object]:

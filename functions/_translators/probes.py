@@ -18,6 +18,7 @@ from functions._translators.splits import Tree, not_above, not_below
 _SPLITS_BOUND = 16384
 """Splits that are tried at once; of more, the seed chooses some."""
 
+_POINTS_BOUND = 64
 _DRAWS, _PAIRS_BOUND = 4, 100
 
 
@@ -60,6 +61,20 @@ class _Side:
 
 
 _Box = Mapping[int, _Side]
+
+
+def threshold_columns(trees: Sequence[Tree], features: int, *, missing: bool = False) -> tuple[Column, ...]:
+    """Where the numbers of columns lie, told by what trees compare them with."""
+    asked = numpy.concatenate([tree.feature[tree.splits] for tree in trees])
+    thresholds = numpy.concatenate([tree.threshold[tree.splits] for tree in trees])
+    return tuple(_around(thresholds[asked == index], missing) for index in range(features))
+
+
+def _around(thresholds: Array, missing: bool) -> Column:
+    if not thresholds.size:
+        return Column(missing=missing)
+    points = numpy.quantile(thresholds, numpy.linspace(0, 1, min(_POINTS_BOUND, thresholds.size)))
+    return Column(tuple(map(float, points)), float(thresholds.std()) or max(1.0, abs(float(points[0]))), missing)
 
 
 def probes(

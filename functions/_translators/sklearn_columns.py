@@ -11,10 +11,8 @@ from typing import Any
 import numpy
 
 from functions._translators.columns import Column, columns_like
-from functions._translators.inputs import Array
+from functions._translators.probes import threshold_columns
 from functions._translators.sklearn_trees import trees_in
-
-_POINTS_BOUND = 64
 
 Columns = tuple[Column, ...]
 
@@ -107,19 +105,7 @@ def _rows(part: Any) -> Columns:
 
 def _thresholds(part: Any) -> Columns:
     trees = trees_in(part)
-    if not trees:
-        return ()
-    features = numpy.concatenate([tree.feature[tree.splits] for tree in trees])
-    thresholds = numpy.concatenate([tree.threshold[tree.splits] for tree in trees])
-    missing = any(tree.missing_left.any() for tree in trees) and hasattr(part, "_predictors")
-    return tuple(_around(thresholds[features == index], missing) for index in range(part.n_features_in_))
-
-
-def _around(thresholds: Array, missing: bool) -> Column:
-    if not thresholds.size:
-        return Column(missing=missing)
-    points = numpy.quantile(thresholds, numpy.linspace(0, 1, min(_POINTS_BOUND, thresholds.size)))
-    return Column(tuple(map(float, points)), float(thresholds.std()) / 4 or max(1.0, abs(float(points[0]))), missing)
+    return threshold_columns(trees, part.n_features_in_, missing=hasattr(part, "_predictors")) if trees else ()
 
 
 def _weights(part: Any) -> Columns:

@@ -12,7 +12,7 @@ import numpy
 from functions._domain.errors import RejectedContent
 from functions._translators.columns import Column, Table
 from functions._translators.inputs import Array
-from functions._translators.probes import probes
+from functions._translators.probes import probes, threshold_columns
 from functions._translators.splits import Tree
 
 _GAPS = (1e-4, 3e-3)
@@ -87,18 +87,9 @@ def split_rows(model: Any, columns: tuple[Column, ...], generator: numpy.random.
         return numpy.empty((0, len(columns)), dtype="float32")
     if not before:
         return probes(trees, columns, generator)
-    own = _columns_of(trees, features)
+    own = threshold_columns(trees, features)
     wanted = numpy.concatenate([probes(trees, own, generator, gap) for gap in _GAPS])
     return _led_back(before, wanted.astype("float64"), len(columns))
-
-
-def _columns_of(trees: list[Tree], features: int) -> tuple[Column, ...]:
-    """Where numbers lie that trees are given, told by their thresholds."""
-    asked = [numpy.concatenate([tree.threshold[tree.splits][tree.feature[tree.splits] == index] for tree in trees])
-             for index in range(features)]  # fmt: skip
-    return tuple(
-        Column((float(numpy.median(found)),), float(found.std()) or 1.0) if found.size else Column() for found in asked
-    )
 
 
 def _led_back(steps: list[Any], wanted: Table, width: int) -> Table:

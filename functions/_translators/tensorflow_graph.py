@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy
 
 from functions._domain.errors import RejectedContent
 from functions._translators.dimensions import bounded, tried
+from functions._translators.exporting import installed
 from functions._translators.inputs import TAKEN, Input, Signature
 
 OPSETS = (13, 14, 15, 16, 17, 18)
@@ -52,13 +52,7 @@ def start(*unneeded: str) -> Any:
 
 def distribution() -> str:
     """The name under which TensorFlow is installed here."""
-    for name in ("tensorflow-cpu", "tensorflow"):
-        try:
-            version(name)
-        except PackageNotFoundError:
-            continue
-        return name
-    return "tensorflow"
+    return installed("tensorflow-cpu", "tensorflow")
 
 
 def input_of(name: str, dtype: Any, shape: Sequence[int | None]) -> Input:

@@ -1,12 +1,18 @@
 """Trainings and imports that go wrong: a reason in the status, no model, and another attempt where one may help."""
 
 import hashlib
+import shutil
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
+from functions._domain import journal
+from functions._domain.events import announce
 from functions._domain.identity import trained_model_id, translation_id
+from functions._runtime.wiring import WiredPorts
+from functions.declaration import by_name
+from functions.deploy.handler import refuse_translation
 from tests.platforms import COPY_MODEL, Site, image_folder, started
 from tests.strangers import (
     LIGHTGBM,
@@ -157,22 +163,32 @@ def test_an_import_that_is_no_safe_model_is_refused(
     nothing_is_registered(site, asset)
 
 
-def test_a_framework_that_nobody_translates_is_kept_and_said_so(site: Site, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_translated_is_kept_and_said_so(site: Site, tmp_path: Path) -> None:
     (tmp_path / "model.txt").write_bytes(LIGHTGBM)
-    ran = site.run("model", "import", str(tmp_path), "--name", "no-translator", "--wait")
-    refused(ran, "no translator for lightgbm models", "pull it in its native format", status=1)
-    asset = named(site, "no-translator")
+    ran = site.run("model", "import", str(tmp_path), "--name", "no-translation", "--wait")
+    refused(ran, "it is cut off", "save it with booster.save_model", status=1)
+    asset = named(site, "no-translation")
     site.ok("verify", asset, "--level", "all")
     site.ok("pull", asset, str(tmp_path / "back"))
-    refused(site.run("translate", asset), "no translator for lightgbm")
     target = str(translation_id(UUID(asset)))
     nothing_is_registered(site, target)
     for _ in range(2):
         site.ok("retry", asset)
         site.http("POST", "/v1/reconcile?all=1")
         found = site.wait_for(asset, ["rejected"])
-        assert (found["step"], "lightgbm" in found["reason"]) == ("translate", True)
+        assert (found["step"], "cut off" in found["reason"]) == ("translate", True)
     nothing_is_registered(site, target)
+    refused(site.run("translate", asset, "--accelerator", "nvidia"), "no translator for lightgbm", "native format")
+
+
+def test_a_framework_that_nobody_translates_is_said_so(site: Site) -> None:
+    """By ``deploy``, from the declaration: every format that is recognized has a translator, so one is made up."""
+    ports, subject = WiredPorts(by_name("deploy"), site.settings), uuid4()
+    refuse_translation(announce("asset.registered", subject, "cause"), "cobol", "punched cards", ports)
+    reason = journal.content(ports.storage, translation_id(subject), "translate", 1, "rejected")["reason"]
+    shutil.rmtree(site.bucket / "assets" / str(translation_id(subject)))
+    assert str(reason).startswith("no translator for cobol models (punched cards) is declared on this platform")
+    assert "jax, keras, lightgbm" in str(reason)
 
 
 def test_a_dataset_named_on_import_must_be_known(site: Site, torch_model: Path) -> None:

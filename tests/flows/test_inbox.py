@@ -271,7 +271,7 @@ def test_a_model_in_the_inbox_is_imported(site: Site) -> None:
     asset = inbox.asset_json(files=[{"path": "model.txt"}], name="dropped")
     sweep(site)
     found = site.wait_for(str(asset), ["rejected"])
-    assert (found["step"], "no translator" in found["reason"]) == ("translate", True)
+    assert (found["step"], "cut off" in found["reason"]) == ("translate", True)
     shown = site.http("GET", f"/v1/assets/{asset}")[1]
     assert (shown["origin"], shown["framework"], shown["contract"]["parents"]) == ("imported", "lightgbm", [])
 
