@@ -170,6 +170,7 @@ TRANSLATORS = (
     Variant("sklearn", {"framework": "sklearn", "accelerator": "none"}, "sklearn", "5Gi"),
     Variant("xgboost", {"framework": "xgboost", "accelerator": "none"}, "xgboost", "5Gi"),
     Variant("lightgbm", {"framework": "lightgbm", "accelerator": "none"}, "lightgbm", "5Gi"),
+    Variant("onnx", {"framework": "onnx", "accelerator": "none"}, "onnx", "5Gi"),
 )
 """The builds of ``translate``; whoever measures again, ``verify``, has one for each that needs no GPU."""
 

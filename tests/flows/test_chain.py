@@ -72,17 +72,15 @@ def test_the_lineage_names_all_four(site: Site, chain: dict[str, str]) -> None:
     assert chain["translation"] in site.ok("lineage", chain["translation"], "--format", "dot")
 
 
-def test_a_model_of_an_untranslatable_framework_says_so(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(site.files(_any_translation(site)).joinpath("model.onnx").read_bytes())
-    ran = site.run("model", "import", str(tmp_path), "--name", "foreign", "--wait")
-    assert ran.status == 1
-    assert "no translator for onnx" in ran.err
-    site.ok("verify", ran.out or site.ok("list", "--name", "foreign").split()[0], "--level", "provenance")
-
-
-def _any_translation(site: Site) -> str:
-    listed = json.loads(site.ok("list", "--kind", "translation", "--json"))
-    return str(listed[0]["id"])
+def test_a_translation_can_be_imported_as_a_model_and_is_passed_through(
+    site: Site, chain: dict[str, str], tmp_path: Path
+) -> None:
+    data = site.files(chain["translation"]).joinpath("model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(data)
+    asset = site.ok("model", "import", str(tmp_path), "--name", "foreign", "--wait")
+    again = json.loads(site.ok("show", asset, "--json"))["translation"]
+    assert site.files(again).joinpath("model.onnx").read_bytes() == data
+    site.ok("verify", asset, "--level", "provenance")
 
 
 def test_asking_again_for_the_automatic_translation_gives_the_same(site: Site, chain: dict[str, str]) -> None:

@@ -141,7 +141,9 @@ def test_only_deploy_carries_and_it_holds_no_role() -> None:
 def test_what_translates_follows_from_the_variants() -> None:
     assert translates("torch", "none")
     assert translates("torch", "nvidia")
-    assert not translates("onnx", "none")
+    assert translates("onnx", "none")
+    assert not translates("onnx", "nvidia")
+    assert not translates("cobol", "none")
     assert not translates("torch", "a quantum computer")
 
 
