@@ -28,7 +28,7 @@ from functions._translators.equivalence import Run, Source
 from functions._translators.exporting import Framework
 from functions._translators.inputs import TAKEN, Array, Input, Signature
 
-_AGAIN = "export it again with jax.export.export(jax.jit(function))(…).serialize(), for the platform 'cpu'"
+_AGAIN = "export it again with jax.export.export(jax.jit(function), platforms=('cpu',))(…).serialize()"
 _OPSETS = (18, 19, 20, 21, 22, 23)
 """The operators that are written have been the same since 18, but for dtypes."""
 _ONE_FILE_BOUND = 1_900_000_000
@@ -47,7 +47,9 @@ def read(folder: Path, known: Format, _options: Options) -> Source:
         program = _program(exported)
     stablehlo.refuse_unknown(program)
     inputs = _inputs(exported)
-    model = stablehlo.written(program, inputs, exported.module_kept_var_idx, _outputs(exported, inputs))
+    with refusing("this exported function cannot be written in ONNX", "express it by other operations"):
+        platform = exported.platforms.index("cpu") if len(exported.platforms) > 1 else None
+        model = stablehlo.written(program, inputs, exported.module_kept_var_idx, _outputs(exported, inputs), platform)
     signature = Signature(bounded(inputs, rows_reached(model)), _sizes(inputs))
     return Source(_runner(exported), signature, (), "StableHLO", _exporter(model))
 
@@ -57,7 +59,7 @@ def _program(exported: Any) -> Any:
 
     from functions._translators import stablehlo_program
 
-    if "cpu" not in exported.platforms or len(exported.platforms) > 1:
+    if "cpu" not in exported.platforms:
         raise RejectedContent(f"it was exported for {', '.join(exported.platforms)[:100]}: {_AGAIN}")
     if exported.nr_devices != 1 or exported.ordered_effects or exported.unordered_effects:
         raise RejectedContent(f"it does more than compute, or on more than one device: {_AGAIN}")

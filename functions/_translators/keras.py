@@ -25,6 +25,7 @@ from functions._translators.dimensions import onnx_names
 from functions._translators.equivalence import Run, Source
 from functions._translators.exporting import Framework
 from functions._translators.inputs import Array
+from functions._translators.tensorflow_export import exporter
 from functions._translators.tensorflow_graph import (
     OPSETS,
     Frozen,
@@ -56,7 +57,7 @@ def read(folder: Path, known: Format, options: Options) -> Source:
         inputs = [input_of(spec.name, spec.dtype, spec.shape) for spec in specs]
         frozen = _frozen(model, specs)
     return Source(
-        _runner(model), signature_of(inputs, frozen), (), "tf2onnx, Keras on TensorFlow", frozen.exporter(inputs)
+        _runner(model), signature_of(inputs, frozen), (), "tf2onnx, Keras on TensorFlow", exporter(frozen, inputs)
     )
 
 
@@ -84,8 +85,10 @@ def _called(model: Any, arrays: Sequence[Any]) -> list[Any]:
     """The outputs for some inputs, in the order of ``model.inputs``, whatever they are nested in."""
     import keras
 
-    nested = keras.tree.pack_sequence_as(model.input, list(arrays))
-    return list(keras.tree.flatten(model(nested, training=False)))
+    # One that is a sequence takes one array, and knows no nesting before it was called.
+    is_sequence = isinstance(model, keras.Sequential)
+    given = arrays[0] if is_sequence else keras.tree.pack_sequence_as(model.input, list(arrays))
+    return list(keras.tree.flatten(model(given, training=False)))
 
 
 def _frozen(model: Any, specs: Sequence[Any]) -> Frozen:

@@ -29,7 +29,7 @@ _WAY_OUT = (
 )
 _MODULE = re.compile(
     r"keras|keras\.(layers|initializers|regularizers|constraints|activations|dtype_policies|quantizers|ops)"
-    r"|keras\.src\.(layers|models|ops|initializers|regularizers|constraints|dtype_policies|quantizers)(\.[a-z0-9_]+)*"
+    r"|keras\.src\.(applications|layers|models|ops|initializers|regularizers|constraints|dtype_policies|quantizers)(\.[a-z0-9_]+)*"
 )
 _PLAIN = frozenset(("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"))
 _CODE = frozenset(("Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer", "__typespec__"))

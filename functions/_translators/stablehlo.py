@@ -104,7 +104,11 @@ def _shown(operation: Operation) -> str:
 
 
 def written(
-    program: Program, inputs: Sequence[Input], kept: Sequence[int], outputs: Mapping[str, Sequence[int | str]]
+    program: Program,
+    inputs: Sequence[Input],
+    kept: Sequence[int],
+    outputs: Mapping[str, Sequence[int | str]],
+    platform: int | None = None,
 ) -> ModelProto:
     """The ONNX model of a program, which says nothing yet of versions.
 
@@ -113,6 +117,7 @@ def written(
         inputs: what it takes.
         kept: the places of those that ``main`` takes; on the others nothing depends.
         outputs: the names to give to the results, with their sizes, free ones by name.
+        platform: which of several it is for, where ``main`` takes that first.
 
     Raises:
         RejectedContent: an operation has no counterpart in ONNX.
@@ -122,6 +127,8 @@ def written(
         Tensor(known.name, known.dtype, tuple(side if isinstance(side, int) else None for side in known.shape))
         for known in (inputs[place] for place in kept)
     ]
+    if platform is not None:
+        arguments.insert(0, Tensor(graph.constant(platform, "int32"), "int32", ()))
     results = _Writer(program).block(graph, program["main"], arguments)
     names = [graph.named(result.name, name) for name, result in zip(outputs, results, strict=True)]
     return graph.model(
@@ -227,6 +234,9 @@ class _Writer:
         self, graph: Graph, operation: Operation, operands: Sequence[Tensor], known: Mapping[Value, Tensor]
     ) -> list[Tensor]:
         """The branch of a number; one that is out of bounds means the last."""
+        number = graph.value(operands[0].name)
+        if number is not None and 0 <= number < len(operation.regions):
+            return self.block(graph, operation.regions[int(number)], [], known)
         return self._chosen(graph, operation, operands[0].name, list(operation.regions), known)
 
     def _chosen(

@@ -24,6 +24,7 @@ from functions._translators.equivalence import Run, Source
 from functions._translators.exporting import Framework
 from functions._translators.inputs import Array, Input
 from functions._translators.tensorflow_archive import SavedModel
+from functions._translators.tensorflow_export import exporter
 from functions._translators.tensorflow_graph import (
     OPSETS,
     Frozen,
@@ -47,7 +48,11 @@ def read(folder: Path, known: Format, _options: Options) -> Source:
         session = _restored(archive, path.parent / "variables" / "variables")
         frozen = freeze(_constant(session, archive), _tensors(inputs), _tensors(outputs))
     return Source(
-        _runner(session, frozen), signature_of(described, frozen), (), "tf2onnx, SavedModel", frozen.exporter(described)
+        _runner(session, frozen),
+        signature_of(described, frozen),
+        (),
+        "tf2onnx, SavedModel",
+        exporter(frozen, described),
     )
 
 

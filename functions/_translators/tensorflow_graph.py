@@ -1,20 +1,14 @@
-"""What SavedModel and Keras share: TensorFlow alone in its process, and the way from its graph to ONNX.
+"""What SavedModel and Keras share: TensorFlow alone in its process, and a graph that is ready to be exported.
 
-A frozen graph, whose variables are constants and whose functions TensorFlow's own optimizer has inlined, goes through
-``process_tf_graph`` of tf2onnx (https://github.com/onnx/tensorflow-onnx). Its shorter ways do not do: ``from_keras``
-knows no Keras 3, its command and ``from_saved_model`` run ``tf.saved_model.load`` on what nobody has looked at, and all
-of them go on after an operation that they do not know, and write it into the ONNX model as it is.
+In a frozen graph variables are constants, and TensorFlow's own optimizer has inlined its functions.
 """
 
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import numpy
 
 from functions._domain.errors import RejectedContent
 from functions._translators.dimensions import bounded, tried
@@ -25,6 +19,7 @@ OPSETS = (13, 14, 15, 16, 17, 18)
 """What tf2onnx 1.17 writes: its operators since 13 are those of ONNX Runtime; above 18 it refuses."""
 
 _OTHERS = ("jax", "torch", "sklearn", "xgboost", "lightgbm")
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _GRAPH_BOUND = 1_900_000_000
 _LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
 _MOVES = re.compile(
@@ -120,35 +115,6 @@ class Frozen:
                     found[name] = min(count, found.get(name, count))
         return found
 
-    def exporter(self, inputs: Sequence[Input]) -> Callable[[Path, int], int]:
-        """Writes it to a path at an opset."""
-
-        def export(path: Path, opset: int) -> int:
-            model = self._converted(opset)
-            _order(model.graph, list(self.inputs), list(self.outputs))
-            _name_sides(model.graph, inputs)
-            path.write_bytes(model.SerializeToString(deterministic=True))
-            return next(int(one.version) for one in model.opset_import if one.domain == "")
-
-        return export
-
-    def _converted(self, opset: int) -> Any:
-        import tensorflow
-        from tf2onnx.tfonnx import process_tf_graph
-
-        with tensorflow.Graph().as_default() as graph:
-            tensorflow.import_graph_def(self.graph, name="")
-            converted = process_tf_graph(
-                graph,
-                opset=opset,
-                input_names=list(self.inputs.values()),
-                output_names=list(self.outputs.values()),
-                tensors_to_rename={tensor: name for name, tensor in (*self.inputs.items(), *self.outputs.items())},
-                const_node_values=self.weights,
-                custom_op_handlers={"Erfc": (_erfc, [])},
-            )
-            return _simplified(converted).make_model("")
-
 
 def _rows_of(nodes: Mapping[str, Any], lookup: Any) -> int:
     """How many rows a constant table has; 0 for what is looked up elsewhere than in the first axis of one."""
@@ -190,8 +156,9 @@ def inlined(graph: Any, tensors: Sequence[str]) -> Any:
     from tensorflow.python.grappler import tf_optimizer
 
     graph = disable_lower_using_switch_merge(graph)
-    for function in graph.library.function:
-        function.attr.pop("api_implements", None)  # a second form for GPUs; it would keep the function from inlining
+    for known in _attributed(graph):
+        for kept_apart in ("api_implements", "_XlaMustCompile"):  # for GPUs, and for a compiler of their own
+            known.attr.pop(kept_apart, None)
     config = config_pb2.ConfigProto()
     options = config.graph_options.rewrite_options
     options.min_graph_nodes = -1
@@ -200,6 +167,14 @@ def inlined(graph: Any, tensors: Sequence[str]) -> Any:
     meta = meta_graph_pb2.MetaGraphDef(graph_def=graph)
     meta.collection_def["train_op"].node_list.value.extend(tensors)
     return tf_optimizer.OptimizeGraph(config, meta)
+
+
+def _attributed(graph: Any) -> Iterator[Any]:
+    """Everything in a graph that has attributes: operations, functions, and the operations in those."""
+    yield from graph.node
+    for function in graph.library.function:
+        yield function
+        yield from function.node_def
 
 
 def freeze(graph: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Frozen:
@@ -218,67 +193,11 @@ def freeze(graph: Any, inputs: Mapping[str, str], outputs: Mapping[str, str]) ->
             "use a smaller model, or export it to ONNX and import that"
         )
     graph = fix_freezing_errors_part2(fix_freezing_errors(graph))
-    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
-        for node in nodes:
-            node.attr.pop("_output_shapes", None)  # what was true of variables need not be of constants
+    if any(node.op in _CALLS for node in graph.node):
+        graph = inlined(graph, [*inputs.values(), *outputs.values()])
+    for known in _attributed(graph):
+        known.attr.pop("_output_shapes", None)  # what was true of variables need not be of constants
     with tensorflow.Graph().as_default():
         optimized = tf_optimize(list(inputs.values()), list(outputs.values()), graph)
     weights = compress_graph_def(optimized)
     return Frozen(optimized, weights, inputs, outputs)
-
-
-def _simplified(graph: Any) -> Any:
-    """The loop of ``tf2onnx.optimizer.optimize_graph``, without writing all weights anew after each of its steps.
-
-    Protobuf keeps what is overwritten until the end: of a model of 100 MB that would be 2.4 GB.
-    """
-    from tf2onnx.optimizer import _get_optimizers
-
-    changed, round_ = True, 0
-    while changed:
-        changed = False
-        for make in _get_optimizers().values():
-            step = make()
-            step.opt_iteration = round_
-            graph = step._optimize(graph) or graph
-            graph.delete_unused_nodes(graph.outputs)
-            changed = changed or step.graph_been_opt
-        round_ += 1
-    graph.topological_sort(graph.get_nodes())
-    return graph
-
-
-def _erfc(context: Any, node: Any, name: str, _arguments: object) -> None:
-    """1 - erf(x), which is all that ONNX has of the complementary error function; gelu needs it."""
-    kind = context.get_dtype(node.input[0])
-    from tf2onnx.utils import map_onnx_to_numpy_type
-
-    shape, types = context.get_shape(node.output[0]), [kind]
-    inner = context.make_node("Erf", [node.input[0]], dtypes=types, shapes=[shape])
-    one = context.make_const(f"{name}_one", numpy.ones((), map_onnx_to_numpy_type(kind)))
-    output = node.output[0]
-    context.remove_node(name)
-    context.make_node(
-        "Sub", [one.output[0], inner.output[0]], name=name, outputs=[output], dtypes=types, shapes=[shape]
-    )
-
-
-def _order(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Brings what goes in and out into the order of the source; tf2onnx puts inputs that are not used last."""
-    for values, names in ((graph.input, inputs), (graph.output, outputs)):
-        known = {value.name: value for value in values}
-        ordered = [known[name] for name in names]
-        del values[:]
-        values.extend(ordered)
-
-
-def _name_sides(graph: Any, inputs: Sequence[Input]) -> None:
-    """Names free sizes: those of inputs as in our signature, those of outputs, which TensorFlow does not tell, anew."""
-    for value, known in zip(graph.input, inputs, strict=True):
-        for side, wanted in zip(value.type.tensor_type.shape.dim, known.shape, strict=True):
-            if isinstance(wanted, str):
-                side.dim_param = wanted
-    for value in graph.output:
-        for axis, side in enumerate(value.type.tensor_type.shape.dim):
-            if not side.dim_value:
-                side.dim_param = f"{value.name}_{axis}"

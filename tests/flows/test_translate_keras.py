@@ -50,9 +50,8 @@ def attention():
     return keras.Model(tokens, layers.Dense(3, activation="softmax")(keras.ops.max(x, 1)))
 
 def recurrent():
-    inputs = layers.Input((None, 5))
-    x = layers.Bidirectional(layers.LSTM(4, return_sequences=True))(inputs)
-    return keras.Model(inputs, layers.Dense(2)(layers.GRU(6)(x)))
+    first = layers.Bidirectional(layers.LSTM(4, return_sequences=True))
+    return keras.Sequential([layers.Input((None, 5)), first, layers.GRU(6), layers.Dense(2)])
 
 generator = numpy.random.default_rng(3)
 save("image", image(), generator.standard_normal((20, 16, 16, 3)).astype("float32"))
