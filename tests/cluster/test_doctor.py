@@ -90,7 +90,7 @@ def onlooker(tenant: Tenant, tmp_path: Path) -> Iterator[Path]:
 
 def test_somebody_who_may_not_look_is_told_so_and_nothing_is_called_wrong(tenant: Tenant, onlooker: Path) -> None:
     found = checked(tenant, 0, KUBECONFIG=str(onlooker))
-    hidden = ("credentials", "keys of trainer", "rights", "GPU variants", "storage")
+    hidden = ("credentials", "keys of trainer", "rights", "variants", "storage")
     assert {name: found[name]["known"] for name in hidden} == dict.fromkeys(hidden, False)
     assert all("not allowed to look" in found[name]["found"] for name in hidden)
     assert "cannot be seen from here" in found["role trainer"]["found"]

@@ -29,14 +29,25 @@ def test_timeouts_and_concurrency_are_the_declarations() -> None:
         assert int(environment(service)["THREADS"]) > function.concurrency
 
 
-def test_everything_without_a_gpu_starts_once_and_goes_to_zero() -> None:
+def test_everything_goes_to_zero_and_only_what_reserves_little_starts_when_it_is_deployed() -> None:
     for function, variant, service in services():
         annotations = service["spec"]["template"]["metadata"]["annotations"]
         scale = {name.split("/")[1]: value for name, value in annotations.items()}
         assert scale["min-scale"] == "0"
-        if variant and variant.gpu:
-            continue  # test_a_gpu_variant_takes_a_gpu_only_when_it_is_needed
-        assert scale == {"initial-scale": "1", "min-scale": "0", "max-scale": str(function.max_scale)}
+        assert scale["initial-scale"] == ("0" if variant else "1")
+        if not (variant and variant.gpu):  # test_a_gpu_variant_takes_a_gpu_only_when_it_is_needed
+            assert scale["max-scale"] == str(function.max_scale)
+
+
+def test_what_starts_when_it_is_deployed_finds_room_on_a_small_node() -> None:
+    starting = [service for _, variant, service in services() if variant is None]
+    reserved = [container(service)["resources"]["requests"] for service in starting]
+    assert sum(_mebibytes(one["memory"]) for one in reserved) <= 6 * 1024
+    assert sum(int(one["cpu"].removesuffix("m")) for one in reserved) <= 1000
+
+
+def _mebibytes(quantity: str) -> int:
+    return int(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
 
 
 def test_every_container_is_locked_down() -> None:

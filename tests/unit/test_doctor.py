@@ -2,12 +2,13 @@
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from functions._backends import keys
-from functions._cli.doctor import cluster, deployment, given, gpu, ledger, rights
+from functions._cli.doctor import cluster, deployment, given, ledger, rights, variants
 from functions._cli.doctor.checks import Check, guarded, listed
 from functions._domain import cluster as names
 from functions._domain.errors import RejectedForbidden, Unavailable
@@ -204,8 +205,8 @@ FAULTS: dict[str, tuple[Callable[[FakeView], object], str, str, str]] = {
     ),
     "no zero scale": (
         flags(zero="false"),
-        "flags for GPU variants",
-        "they are off",
+        "zero initial scale",
+        "it is off",
         'allow-zero-initial-scale: "true"',
     ),
     "the clock is off": (have(seconds_ahead=-120.0), "clock of the cluster", "120 s behind", "NTP"),
@@ -231,8 +232,8 @@ def test_each_fault_is_named_with_what_to_do_and_no_other(view: FakeView, fault:
         ("polyglot", {"settings"}),
         ("LocalSubjectAccessReview", {"rights"}),
         ("Deployment", {"Argo Workflows"}),
-        ("Node", {"GPU variants"}),
-        ("knative-serving", {"GPU variants"}),
+        ("Node", {"variants"}),
+        ("knative-serving", {"variants"}),
         ("Broker", {"deployment"}),
         ("Trigger", {"deployment"}),
     ],
@@ -278,8 +279,11 @@ def test_a_cluster_without_gpus_is_no_fault_and_is_told(
 
 def test_gpus_and_flags_are_looked_at_only_where_a_variant_needs_them(view: FakeView) -> None:
     flags((), "false")(view)
-    without = [function for function in FUNCTIONS if not any(variant.gpu for variant in function.variants)]
-    assert list(gpu.looks(view, without)) == []
+    cpu_only = [
+        replace(function, variants=tuple(one for one in function.variants if not one.gpu)) for function in FUNCTIONS
+    ]
+    assert [one.name for one in variants.looks(view, cpu_only)] == ["zero initial scale"]
+    assert list(variants.looks(view, [function for function in FUNCTIONS if not function.variants])) == []
 
 
 def test_every_object_with_a_condition_is_looked_at(view: FakeView) -> None:

@@ -11,7 +11,7 @@ looks at a tenant's deployment on Kubernetes.
     given       what a namespace gives its functions: settings, credentials, keys
     deployment  Services, Broker, Triggers, the timer
     rights      Argo Workflows, and who may do what with it
-    gpu         what a variant for GPU nodes needs of the cluster
+    variants    what variants, those for GPU nodes too, need of the cluster
 """
 
 import argparse

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Mapping
 
-from functions._cli.doctor import deployment, functions, given, gpu, ledger, rights, store
+from functions._cli.doctor import deployment, functions, given, ledger, rights, store, variants
 from functions._cli.doctor.checks import Check, clock, guarded, unknown, wrong
 from functions._cli.doctor.view import View
 from functions._domain import cluster as names
@@ -38,7 +38,7 @@ def inside(view: View, found: given.Given) -> Iterator[Check]:
     yield from guarded("settings", lambda: given.looks(found, broker), kubernetes)
     yield from guarded("deployment", lambda: deployment.looks(view), kubernetes)
     yield from guarded("rights", lambda: rights.looks(view), kubernetes)
-    yield from guarded("GPU variants", lambda: gpu.looks(view), kubernetes)
+    yield from guarded("variants", lambda: variants.looks(view), kubernetes)
     yield from guarded("clock of the cluster", lambda: [clock("clock of the cluster", view.ahead())], kubernetes)
 
 

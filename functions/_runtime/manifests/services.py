@@ -47,9 +47,13 @@ def labels(function: Function) -> dict[str, str]:
 
 
 def _scale(function: Function, variant: Variant | None) -> dict[str, str]:
-    """Scale bounds. A GPU is not taken at deployment, and never two at once, which an update would otherwise need."""
+    """Scale bounds.
+
+    A variant starts when it is first asked: each reserves gigabytes, and all of them together more than a node or a
+    quota may have. Two never share a GPU, which an update would otherwise need.
+    """
     on_gpu = bool(variant and variant.gpu)
-    bounds = {"initial": 0 if on_gpu else 1, "min": 0, "max": 1 if on_gpu else function.max_scale}
+    bounds = {"initial": 0 if variant else 1, "min": 0, "max": 1 if on_gpu else function.max_scale}
     found = {f"autoscaling.knative.dev/{which}-scale": str(number) for which, number in bounds.items()}
     return {**found, **({"serving.knative.dev/progress-deadline": GPU_DEADLINE} if on_gpu else {})}
 

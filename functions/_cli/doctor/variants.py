@@ -1,4 +1,4 @@
-"""What a variant for GPU nodes needs of the cluster: two feature flags, a scale that may begin at zero, nodes."""
+"""What variants need of the cluster: a scale that begins at zero; those for GPU nodes also two flags and nodes."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,11 +10,15 @@ from functions.declaration import FUNCTIONS, Function
 SERVING = "knative-serving"
 FLAGS = ("kubernetes.podspec-nodeselector", "kubernetes.podspec-tolerations")
 ALLOWED = ("enabled", "allowed")
+ZERO_SCALE = "allow-zero-initial-scale"
 
 
 def looks(view: View, functions: Sequence[Function] = FUNCTIONS) -> Iterator[Check]:
-    """Look only where such a variant is declared."""
-    wanted = {one.filter["accelerator"] for function in functions for one in function.variants if one.gpu}
+    """Look only where there are variants, and at what GPU nodes need only where one is for them."""
+    variants = [one for function in functions for one in function.variants]
+    if variants:
+        yield _scale(view)
+    wanted = {one.filter["accelerator"] for one in variants if one.gpu}
     if not wanted:
         return
     yield _flags(view)
@@ -22,13 +26,17 @@ def looks(view: View, functions: Sequence[Function] = FUNCTIONS) -> Iterator[Che
         yield _nodes(view, accelerator)
 
 
+def _scale(view: View) -> Check:
+    """https://knative.dev/docs/serving/autoscaling/scale-bounds/#initial-scale; every release has it off."""
+    on = _data(view.beside(SERVING), "config-autoscaler").get(ZERO_SCALE, "").lower() == "true"
+    remedy = "" if on else f'set in namespace {SERVING}: {ZERO_SCALE}: "true" (config-autoscaler)'
+    return judged("zero initial scale", "on" if on else "translators start none when deployed, and it is off", remedy)
+
+
 def _flags(view: View) -> Check:
     """https://knative.dev/docs/serving/configuration/feature-flags/; every release has them off."""
-    serving = view.beside(SERVING)
-    features = _data(serving, "config-features")
+    features = _data(view.beside(SERVING), "config-features")
     off = [f"{flag}: enabled (config-features)" for flag in FLAGS if features.get(flag, "").lower() not in ALLOWED]
-    if _data(serving, "config-autoscaler").get("allow-zero-initial-scale", "").lower() != "true":
-        off.append('allow-zero-initial-scale: "true" (config-autoscaler)')
     remedy = f"set in namespace {SERVING}: {', '.join(off)}" if off else ""
     return judged("flags for GPU variants", "a variant needs them, and they are off" if off else "on", remedy)
 
