@@ -4,17 +4,19 @@ The tenant's admin key deploys at fixed nonces 0 to 5, so the contracts are foun
 it twice does nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eth_abi.abi import encode
 
-from functions._backends.ethereum import Rpc, call_data, interface, legacy_transaction, results
+from functions._backends.ethereum import EthereumLedger, Rpc, call_data, interface, legacy_transaction, results
 from functions._backends.keccak import checksummed, keccak
 from functions._backends.keys import account_of
 from functions._backends.proofs import code
 from functions._backends.proofs.slots import role_id
 from functions._domain.digests import bytes_of
 from functions._domain.errors import RejectedConflict, UnavailableLedger
+from functions._domain.grants import holders
 
 DEPLOY_GAS = 8_000_000
 
@@ -39,7 +41,7 @@ class LedgerAdmin:
     """Acts with the tenant's admin key."""
 
     def __init__(self, rpc_url: str, admin_key: bytes) -> None:
-        self._rpc, self._key = Rpc(rpc_url), admin_key
+        self._url, self._rpc, self._key = rpc_url, Rpc(rpc_url), admin_key
         self.account = account_of(admin_key)
 
     def initialize(self) -> Addresses:
@@ -76,11 +78,15 @@ class LedgerAdmin:
             )
         return True
 
-    def appoint(self, ledger: str, role: str, account: str, signing_key_digest: str) -> bool:
-        """Grant a role to an account and bind its P-256 key; False where that was so already."""
+    def appoint(self, ledger: str, role: str, account: str, signing_key_digest: str, again: bool = True) -> bool:
+        """Grant a role to an account and bind its P-256 key; False where that was so already.
+
+        ``again`` says whether one that was dismissed is appointed once more.
+        """
         identifier = role_id(role)
-        held = self._rpc.call(ledger, call_data("AssetLedger", "hasRole", identifier, account))
-        if results("AssetLedger", "hasRole", held)[0]:
+        question, no = ("hasRole", False) if again else ("signingKeyDigest", bytes(32))
+        said = self._rpc.call(ledger, call_data("AssetLedger", question, identifier, account))
+        if results("AssetLedger", question, said)[0] != no:
             return False
         self._act(ledger, call_data("AssetLedger", "appoint", identifier, account, bytes_of(signing_key_digest)))
         return True
@@ -88,6 +94,10 @@ class LedgerAdmin:
     def dismiss(self, ledger: str, role: str, account: str) -> None:
         """End an account's role; what it authorized before stays."""
         self._act(ledger, call_data("AssetLedger", "dismiss", role_id(role), account))
+
+    def holders(self, ledger: str, role: str) -> Sequence[str]:
+        """The accounts that hold a role now, the latest appointed last."""
+        return list(holders(EthereumLedger(self._url, 0, ledger, "").grants(), role))
 
     def _act(self, to: str, data: bytes) -> None:
         chain_id = int(self._rpc("eth_chainId"), 16)

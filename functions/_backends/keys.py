@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from functions._domain.authorizations import Authorization, Message
+from functions._domain.cluster import key_files
 from functions._domain.digests import canonical, digest_of, hex_of
 from functions._domain.ports import Role
 from functions._domain.statements import PAYLOAD_TYPE
@@ -133,11 +134,21 @@ def account_of(ledger_key: bytes) -> str:
 
 def create(role: str, folder: Path) -> None:
     """Make a role's two keys where they are missing; existing files are left as they are."""
+    ledger, statement = key_files(role)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_once(folder / f"{role}.ledger.key", secrets.token_bytes(32).hex().encode())
+    _write_once(folder / ledger, secrets.token_bytes(32).hex().encode())
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    _write_once(folder / f"{role}.statement.pem", pem)
+    _write_once(folder / statement, pem)
+
+
+def replace(role: str, folder: Path, source: Path) -> None:
+    """Put a role's two keys of another folder in the place of this one's."""
+    for name in key_files(role):
+        draft = folder / f"{name}.next"
+        draft.unlink(missing_ok=True)
+        _write_once(draft, (source / name).read_bytes())
+        draft.replace(folder / name)
 
 
 def create_admin(folder: Path) -> bytes:

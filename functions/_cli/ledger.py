@@ -3,7 +3,9 @@
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from functions._cli import options
 from functions._cli.failures import YES
@@ -11,6 +13,10 @@ from functions._cli.output import result, say
 from functions._domain.errors import RejectedRequest
 from functions._domain.ports import ROLES
 
+if TYPE_CHECKING:
+    from functions._backends.ethereum_admin import LedgerAdmin
+
+ALL = "all"
 TRUST = """\
 Write what somebody who checks evidence has to trust: the ledger's address and the digest of its code, who was appointed
 to which role until a block, and that block.
@@ -30,11 +36,16 @@ def add(subparsers: "options.Subparsers[argparse.ArgumentParser]") -> None:
     init.add_argument("--keys", required=True, type=Path, metavar="DIR", help="holds the admin key; made if missing")
     appoint = _command(
         ledger, "appoint", "let a role's two keys act: its ledger account and its statement key", run_appoint,
-        ["polyglot ledger appoint verifier --account 0x… --statement-key verifier.pem --keys ./admin"],
+        [
+            "polyglot ledger appoint all --namespace acme --keys ./admin      what the namespace has published",
+            "polyglot ledger appoint verifier --account 0x… --statement-key verifier.pem --keys ./admin",
+        ],
     )  # fmt: skip
-    appoint.add_argument("role", choices=ROLES)
-    appoint.add_argument("--account", required=True, help="the role's account")
-    appoint.add_argument("--statement-key", required=True, type=Path, metavar="PEM", help="its P-256 public key")
+    appoint.add_argument("role", choices=(*ROLES, ALL), metavar="ROLE", help=f"{', '.join(ROLES)}, or {ALL}")
+    appoint.add_argument("--account", help="the role's account")
+    appoint.add_argument("--statement-key", type=Path, metavar="PEM", help="its P-256 public key")
+    appoint.add_argument("--namespace", metavar="N", help="take both from ConfigMap polyglot-keys there")
+    appoint.add_argument("--context", metavar="C", help="of the kubeconfig; its current one if not given")
     appoint.add_argument("--keys", required=True, type=Path, metavar="DIR", help="holds the admin key")
     trust = _command(
         ledger, "trust", "write what somebody who checks evidence has to trust", run_trust,
@@ -66,7 +77,8 @@ def _command(
     return parser
 
 
-def _given(value: str | None, setting: str) -> str:
+def given(value: str | None, setting: str) -> str:
+    """An option's value, or else the setting's. Raises RejectedRequest where there is neither."""
     found = value or os.environ.get(setting, "")
     if not found:
         raise RejectedRequest(f"{setting} is not set: pass it as an option, or source the platform's env file")
@@ -78,36 +90,62 @@ def run_init(args: argparse.Namespace) -> int:
     from functions._backends import keys
     from functions._backends.ethereum_admin import LedgerAdmin
 
-    found = LedgerAdmin(_given(args.rpc, "POLYGLOT_RPC_URL"), keys.create_admin(args.keys)).initialize()
+    found = LedgerAdmin(given(args.rpc, "POLYGLOT_RPC_URL"), keys.create_admin(args.keys)).initialize()
     say(f"evidence log {found.evidence_log} on chain {found.chain_id}")
     document = {"chain_id": found.chain_id, "ledger": found.ledger, "evidence_log": found.evidence_log}
     result(args, found.ledger, document)
     return YES
 
 
-def run_appoint(args: argparse.Namespace) -> int:
-    """Grant a role."""
+def admin(args: argparse.Namespace) -> "LedgerAdmin":
+    """Who acts with the admin key in the folder that an option names. Raises RejectedRequest where there is none."""
     from functions._backends import keys
     from functions._backends.ethereum_admin import LedgerAdmin
 
     if not (args.keys / "admin.ledger.key").exists():
         raise RejectedRequest(f"{args.keys} holds no admin.ledger.key: `polyglot ledger init` makes one")
-    admin = LedgerAdmin(_given(args.rpc, "POLYGLOT_RPC_URL"), keys.create_admin(args.keys))
-    digest = keys.key_digest(args.statement_key.read_text())
-    new = admin.appoint(_given(args.ledger, "POLYGLOT_LEDGER"), args.role, args.account, digest)
-    say(f"{args.account} {'is' if new else 'was already'} {args.role}, with statement key {digest}")
-    result(args, args.account, {"role": args.role, "account": args.account, "signing_key_digest": digest, "new": new})
+    return LedgerAdmin(given(args.rpc, "POLYGLOT_RPC_URL"), keys.create_admin(args.keys))
+
+
+def run_appoint(args: argparse.Namespace) -> int:
+    """Grant roles."""
+    from functions._backends.keys import key_digest
+
+    acting, ledger, done = admin(args), given(args.ledger, "POLYGLOT_LEDGER"), []
+    for role, account, public_key in _wanted(args):
+        digest = key_digest(public_key)
+        new = acting.appoint(ledger, role, account, digest)
+        say(f"{account} {'is' if new else 'was already'} {role}, with statement key {digest}")
+        done.append({"role": role, "account": account, "signing_key_digest": digest, "new": new})
+    result(args, "\n".join(str(one["account"]) for one in done), done if args.namespace else done[0])
     return YES
+
+
+def _wanted(args: argparse.Namespace) -> Sequence[tuple[str, str, str]]:
+    """Whom to appoint: role, account, P-256 public key in PEM."""
+    if args.namespace:
+        from functions._runtime.deployer.cluster import KubernetesCluster
+        from functions._runtime.deployer.role_keys import published
+
+        cluster = KubernetesCluster.connected(args.namespace, args.context)
+        found = [published(cluster, role) for role in (ROLES if args.role == ALL else (args.role,))]
+        return [(one.role, one.account, one.public_key) for one in found]
+    if args.role == ALL or not args.account or not args.statement_key:
+        raise RejectedRequest(
+            "whose keys? --namespace takes those that a namespace has published; else name one role with "
+            "--account and --statement-key, as `polyglot key create` prints them"
+        )
+    return [(args.role, args.account, args.statement_key.read_text())]
 
 
 def run_trust(args: argparse.Namespace) -> int:
     """Write the anchor: chain, contracts with the digests of their code, the history of roles, a block."""
     from functions._backends.anchor import anchor
 
-    node, platform = _given(args.rpc, "POLYGLOT_RPC_URL"), os.environ.get("POLYGLOT_RPC_URL", "")
+    node, platform = given(args.rpc, "POLYGLOT_RPC_URL"), os.environ.get("POLYGLOT_RPC_URL", "")
     document = anchor(
         node,
-        _given(args.ledger, "POLYGLOT_LEDGER"),
+        given(args.ledger, "POLYGLOT_LEDGER"),
         args.evidence_log or os.environ.get("POLYGLOT_EVIDENCE_LOG", ""),
         args.block,
         "platform" if node.rstrip("/") == platform.rstrip("/") else "node",

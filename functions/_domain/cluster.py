@@ -22,6 +22,12 @@ S3_ERASE_SECRET = "polyglot-s3-erase"  # noqa: S105 - its name
 KEYS_FOLDER = "/var/run/polyglot/keys"
 """Where a signing function finds its role's two key files."""
 
+PUBLIC_KEYS = "polyglot-keys"
+"""The ConfigMap with the public halves of the roles' keys, from which ``polyglot ledger appoint`` takes them."""
+
+KEYS_ACCOUNT = "keys"
+"""The service account of the Job that makes the roles' keys where a tenant's namespace is new."""
+
 BROKER = "polyglot"
 
 RUN_LABEL, RUN_TRAINS, RUN_ANNOUNCES = "polyglot.io/run", "trains", "announces"
@@ -45,3 +51,8 @@ def key_secret(role: str) -> str:
 def key_files(role: str) -> tuple[str, str]:
     """The names of a role's key files, which are the keys of its Secret."""
     return f"{role}.ledger.key", f"{role}.statement.pem"
+
+
+def public_key_files(role: str) -> tuple[str, str]:
+    """What ``PUBLIC_KEYS`` holds of a role: its account, and its P-256 public key in PEM."""
+    return f"{role}.account", f"{role}.statement.pub.pem"

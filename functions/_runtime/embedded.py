@@ -48,7 +48,7 @@ class EmbeddedHooks:
         for role in ROLES:
             keys.create(role, folder)
             pair = keys.RoleKeys(role, folder, contracts.chain_id, contracts.ledger, contracts.evidence_log)
-            admin.appoint(contracts.ledger, role, pair.account, pair.signing_key_digest)
+            admin.appoint(contracts.ledger, role, pair.account, pair.signing_key_digest, again=False)
         self._settings = {
             **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
             **addresses.settings,

@@ -127,10 +127,8 @@ def created(cluster: Edge, namespace: str, folder: Path, images: Path | None = N
         ledger["chain_id"], ledger["ledger"], ledger["evidence_log"], folder, environment["KUBECONFIG"],
     )  # fmt: skip
     _prepare(cluster, tenant)
-    roles = json.loads(tenant.ok("key", "create", "all", "--secret", namespace, "--out", str(folder), "--json"))
-    for role in roles:
-        keys = ("--account", role["account"], "--statement-key", role["statement_key"], "--keys", str(folder))
-        tenant.ok("ledger", "appoint", role["role"], *keys)
+    tenant.ok("key", "create", "all", "--secret", namespace)
+    tenant.ok("ledger", "appoint", "all", "--namespace", namespace, "--keys", str(folder))
     token = tenant.ok("token", "create", "--role", "operator", "--subject", "admin")
     path = images or Path(os.environ.get(IMAGES) or ROOT / "build" / "images.json")
     deployed = json.loads(tenant.ok("deploy", "--namespace", namespace, "--images", str(path), "--json"))

@@ -1,13 +1,14 @@
 """A role that ends before its authorization was carried: the chain says so, and goes on with the new key."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from functions._backends.ethereum_admin import LedgerAdmin
 from functions._backends.keys import RoleKeys, create_admin
 from functions._domain.errors import RejectedConflict
-from tests.platforms import Site, started
+from tests.platforms import Ran, Site, started
 
 
 def admin_of(site: Site) -> LedgerAdmin:
@@ -25,28 +26,51 @@ def keys_of(site: Site, role: str) -> RoleKeys:
     )
 
 
-def test_an_asset_of_a_dismissed_key_waits_for_the_new_one(tmp_path: Path) -> None:
+def as_admin(site: Site, *command: str) -> Ran:
+    """A command of who has the admin key."""
+    values = {name: site.settings[name] for name in ("POLYGLOT_RPC_URL", "POLYGLOT_LEDGER")}
+    return site.run("key", *command, "--keys", str(site.data / "keys"), "--json", **values)
+
+
+def rotate(site: Site, *roles: str) -> list[dict[str, Any]]:
+    """New keys where the platform reads them at its next start."""
+    ran = as_admin(site, "rotate", *roles, "--out", str(site.data / "keys"))
+    assert ran.status == 0, ran.err
+    return list(ran.json)
+
+
+def test_an_asset_of_a_revoked_key_waits_for_the_new_one(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "a.csv").write_text("1,2\n")
     site = started(tmp_path / "platform")
     try:
-        admin_of(site).dismiss(site.settings["POLYGLOT_LEDGER"], "registrar", keys_of(site, "registrar").account)
+        account = keys_of(site, "registrar").account
+        other = as_admin(site, "revoke", "registrar", "--account", f"0x{'1' * 40}")
+        assert (other.status, other.json["dismissed"]) == (0, [])
+        assert f"{account} does" in other.err
+        revoked = as_admin(site, "revoke", "registrar", "--account", account.lower())
+        assert (revoked.status, revoked.json["dismissed"]) == (0, [account])
+        assert "polyglot key rotate registrar" in revoked.err
+    finally:
+        site.platform.stop()
+    site = started(tmp_path / "platform")  # which appoints nobody who was dismissed
+    try:
         ran = site.run("dataset", "register", str(folder), "--wait")
         assert ran.status == 1
         assert "AssetLedgerUnauthorizedAuthorizer" in ran.err
         dataset = site.ok("list").split()[0]
         assert (site.files(dataset).parent / "journal" / "reseal.1.done.json").exists()
+        (rotated,) = rotate(site, "registrar")
+        assert rotated["dismissed"] == []
     finally:
         site.platform.stop()
-    for path in (tmp_path / "platform" / "keys").glob("registrar.*"):
-        path.unlink()
-    site = started(tmp_path / "platform")  # makes new keys and appoints them
+    site = started(tmp_path / "platform")
     try:
         site.ok("retry", dataset)
         site.wait_for(dataset, seconds=30)
         contract = site.http("GET", f"/v1/assets/{dataset}/contract")[1]
-        assert contract["authorizer"] == keys_of(site, "registrar").account
+        assert contract["authorizer"] == rotated["account"] == keys_of(site, "registrar").account
         site.ok("verify", dataset, "--level", "all")
     finally:
         site.platform.stop()

@@ -1,4 +1,5 @@
 from functions._domain import cluster
+from functions._domain.ports import ROLES
 from functions._runtime.manifests import tenant
 from functions.declaration import FUNCTIONS
 from tests.manifests.objects import of_kind, pod, services
@@ -43,16 +44,28 @@ def test_everybody_else_has_no_rights_and_no_token() -> None:
     assert talking == {"train", "collect", "retrieve"}
     for name, account in of_kind("ServiceAccount").items():
         assert account["automountServiceAccountToken"] == (name in talking)
-        assert bool(_rights(name)) == (name in talking or name == cluster.RUN_EXECUTOR)
+        assert bool(_rights(name)) == (name in {*talking, cluster.RUN_EXECUTOR, cluster.KEYS_ACCOUNT})
     for function, _, service in services():
         # Knative takes no other value than False.
         assert pod(service).get("automountServiceAccountToken", "unset") == ("unset" if function.engine else False)
 
 
-def test_no_role_names_a_wildcard_or_a_secret() -> None:
-    for role in of_kind("Role").values():
+def test_no_role_names_a_wildcard_or_a_secret_but_the_one_that_makes_keys() -> None:
+    for name, role in of_kind("Role").items():
         for rule in role["rules"]:
-            assert not {"*", "secrets"} & {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+            named = {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}
+            assert "*" not in named
+            assert "secrets" not in named or name == "make-keys"
+
+
+def test_who_makes_keys_makes_secrets_and_reads_no_other_than_those() -> None:
+    rules = {(*rule["resources"], *rule["verbs"]): rule for rule in of_kind("Role")["make-keys"]["rules"]}
+    assert set(rules) == {
+        ("secrets", "create"), ("secrets", "get"), ("configmaps", "create"), ("configmaps", "get", "patch")
+    }  # fmt: skip
+    assert rules["secrets", "get"]["resourceNames"] == [cluster.key_secret(role) for role in ROLES]
+    assert rules["configmaps", "get", "patch"]["resourceNames"] == [cluster.PUBLIC_KEYS]
+    assert [one["name"] for one in of_kind("RoleBinding")["make-keys"]["subjects"]] == [cluster.KEYS_ACCOUNT]
 
 
 def test_every_binding_is_of_a_rendered_role_to_rendered_accounts() -> None:

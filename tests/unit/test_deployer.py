@@ -218,7 +218,7 @@ def test_an_unprepared_namespace_is_refused_with_everything_that_is_missing() ->
     assert "ConfigMap polyglot is not there" in text
     assert "Secret polyglot-s3 with the bucket's credentials is not there" in text
     assert "Secret polyglot-s3-erase with the bucket's credentials is not there" in text
-    assert "`polyglot key create trainer --secret acme --out DIR` makes it" in text
+    assert "`polyglot key create trainer --secret acme` makes it" in text
     assert not cluster.applied
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from functions._cli.doctor import ledger, store
 from functions._cli.doctor.checks import clock
+from functions._domain.grants import holders
 from functions._domain.ports import Grant
 
 ACCOUNT, OTHER = f"0x{'1' * 40}", f"0x{'2' * 40}"
@@ -22,9 +23,9 @@ GRANTS = [
 
 
 def test_who_holds_a_role_follows_from_the_history_of_grants() -> None:
-    assert ledger.holders(GRANTS, "trainer") == {OTHER: "sha256:c"}
-    assert ledger.holders(GRANTS[:3], "trainer") == {ACCOUNT: "sha256:a", OTHER: "sha256:c"}
-    assert ledger.holders(GRANTS, "registrar") == {}
+    assert holders(GRANTS, "trainer") == {OTHER: "sha256:c"}
+    assert holders(GRANTS[:3], "trainer") == {ACCOUNT: "sha256:a", OTHER: "sha256:c"}
+    assert holders(GRANTS, "registrar") == {}
 
 
 @pytest.mark.parametrize(

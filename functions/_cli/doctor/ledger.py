@@ -1,12 +1,13 @@
 """The ledger: its contracts, who holds the roles, and whether those are the keys that functions were given."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from functions._backends.anchor import anchor
 from functions._backends.ethereum import Reverted, Rpc, call_data
 from functions._cli.doctor.checks import SKEW, Check, fine, judged, unknown, wrong
+from functions._domain.grants import holders
 from functions._domain.ports import ROLES, Grant
 
 
@@ -54,17 +55,6 @@ def _evidence_log(rpc: Rpc, address: str, ledger: str) -> Check:
         return fine("evidence log", address)
     found = f"{address} is no evidence log of this ledger"
     return wrong("evidence log", found, "set POLYGLOT_EVIDENCE_LOG to what `polyglot ledger init` says")
-
-
-def holders(grants: Sequence[Grant], role: str) -> Mapping[str, str]:
-    """Who holds a role now: accounts with the digests of their signing keys, the latest appointed last."""
-    held: dict[str, str] = {}
-    for grant in grants:
-        if grant.role == role:
-            held.pop(grant.account, None)
-            if grant.appointed:
-                held[grant.account] = str(grant.signing_key_digest)
-    return held
 
 
 def role_check(role: str, held: Mapping[str, str], keys: Mapping[str, Keys | None] | None = None) -> Check:

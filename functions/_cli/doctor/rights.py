@@ -53,7 +53,7 @@ def _controller(view: View) -> Check:
 def _rights(view: View, functions: Sequence[Function]) -> Check:
     """Compare what each account may with what the declaration lets it."""
     granted = access.granted(functions)
-    accounts = [*(function.name for function in functions), names.RUN_ACCOUNT, names.RUN_EXECUTOR]
+    accounts = [*(function.name for function in functions), names.RUN_ACCOUNT, names.RUN_EXECUTOR, names.KEYS_ACCOUNT]
     asked = sorted({right for rights in granted.values() for right in rights} | set(BEYOND))
     less: list[str] = []
     more: list[str] = []

@@ -44,7 +44,7 @@ def _settings(cluster: Cluster, functions: Sequence[Function]) -> Iterator[str]:
 def _keys(cluster: Cluster, role: str) -> Iterator[str]:
     contents = secret(cluster, names.key_secret(role))
     if contents is None:
-        make = f"polyglot key create {role} --secret {cluster.namespace} --out DIR"
+        make = f"polyglot key create {role} --secret {cluster.namespace}"
         yield f"Secret {names.key_secret(role)} is not there: `{make}` makes it"
     else:
         yield from key_problems(role, contents)

@@ -7,14 +7,17 @@ that means its own.
 from collections.abc import Iterable, Mapping, Sequence
 
 from functions._domain import cluster
+from functions._domain.ports import ROLES
 from functions._runtime.manifests.eventing import PART_OF
 from functions._runtime.manifests.files import Manifest
 from functions._runtime.manifests.services import labels
 from functions.declaration import Function
 
-CHANGE, READ, REPORT = "change-runs", "read-runs", "report-runs"
+CHANGE, READ, REPORT, MAKE = "change-runs", "read-runs", "report-runs", "make-keys"
 
-RULES = {
+KEY_SECRETS = [cluster.key_secret(role) for role in ROLES]
+
+RULES: Mapping[str, list[dict[str, list[str]]]] = {
     CHANGE: [{"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["create", "patch"]}],
     READ: [
         {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get"]},
@@ -23,6 +26,18 @@ RULES = {
     ],
     # What Argo's executor needs (https://argo-workflows.readthedocs.io/en/latest/workflow-rbac/).
     REPORT: [{"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}],
+    # What `polyglot key create` in a Job of the namespace needs: Secrets can be made, and only those of keys be read.
+    MAKE: [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": KEY_SECRETS, "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": [cluster.PUBLIC_KEYS],
+            "verbs": ["get", "patch"],
+        },
+    ],
 }
 """The Roles. A run's pods are found by a label, hence ``list``."""
 
@@ -34,7 +49,10 @@ def accounts(functions: Sequence[Function]) -> list[Manifest]:
     bound = _bound(functions)
     return [
         *(account(function) for function in functions),
-        *(_account(name, PART_OF, token=False) for name in (cluster.RUN_ACCOUNT, cluster.RUN_EXECUTOR)),
+        *(
+            _account(name, PART_OF, token=False)
+            for name in (cluster.RUN_ACCOUNT, cluster.RUN_EXECUTOR, cluster.KEYS_ACCOUNT)
+        ),
         _executor_token(),
         *(_object("Role", name, rules=rules) for name, rules in RULES.items()),
         *(_binding(name, subjects) for name, subjects in bound.items() if subjects),
@@ -42,12 +60,13 @@ def accounts(functions: Sequence[Function]) -> list[Manifest]:
 
 
 def granted(functions: Sequence[Function]) -> Mapping[str, set[tuple[str, str, str]]]:
-    """What each account may: API group, resource, verb."""
+    """What each account may with every object of a kind: API group, resource, verb."""
     found: dict[str, set[tuple[str, str, str]]] = {}
     for role, names in _bound(functions).items():
         rights = {
             (group, resource, verb)
             for rule in RULES[role]
+            if "resourceNames" not in rule
             for group in rule["apiGroups"]
             for resource in rule["resources"]
             for verb in rule["verbs"]
@@ -61,7 +80,7 @@ def _bound(functions: Sequence[Function]) -> Mapping[str, Sequence[str]]:
     """Whom each Role is given to."""
     changing = [function.name for function in functions if function.engine == "changes"]
     talking = [function.name for function in functions if function.engine]
-    return {CHANGE: changing, READ: talking, REPORT: [cluster.RUN_EXECUTOR]}
+    return {CHANGE: changing, READ: talking, REPORT: [cluster.RUN_EXECUTOR], MAKE: [cluster.KEYS_ACCOUNT]}
 
 
 def account(function: Function) -> Manifest:
