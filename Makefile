@@ -80,6 +80,11 @@ test-contracts: setup ## Run the Solidity tests, fuzzing and invariants; compare
 	npm run --silent --prefix contracts test
 	node contracts/script/gas.mjs --check
 
+.PHONY: audit
+audit: setup ## Known vulnerabilities in the lock file, by the advisories that PyPI has; slither on the contracts
+	cd contracts && PATH="$$PWD/node_modules/.bin:$$PATH" ../$(BIN)/uv tool run --quiet --from slither-analyzer==0.11.6 slither . --config-file slither.config.json
+	$(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
+
 .PHONY: bench
 bench: setup ## Compare with the raw tools, both sides in one run; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks

@@ -99,6 +99,8 @@ contract AssetLedger is IAssetLedger, AccessControl, EIP712 {
         bytes16 id = registration.id;
         uint8 kind = registration.kind;
         if (id == 0) revert AssetLedgerInvalidId(id);
+        // The slot has a time in it, but it is the address that is compared.
+        // slither-disable-next-line timestamp
         if (_assets[id].contract_ != address(0)) revert AssetLedgerAlreadyRegistered(id);
 
         address definition = implementation(kind);

@@ -73,6 +73,8 @@ abstract contract AssetDefinition is IAsset {
     }
 
     /// @dev The 32 bytes from `offset` on, which may reach beyond the end by what the caller then cuts off.
+    // Solidity has no other way to read a word at an offset of bytes in memory without copying it byte by byte.
+    // slither-disable-next-line assembly
     function _word(bytes memory metadata, uint256 offset) private pure returns (bytes32 word) {
         assembly ("memory-safe") {
             word := mload(add(add(metadata, 0x20), offset))
