@@ -17,11 +17,23 @@ from functions._domain.events import TYPE
 Access = Literal["anyone", "reader", "publisher", "operator"]
 
 
+PAGE_LIMIT = 8 << 20
+"""The most bytes of a body that lists up to a thousand files, or holds somebody's signature of as many."""
+
+EVENT_LIMIT = 1 << 20
+"""The most bytes of an event, which says where to look and holds no data."""
+
+
 @dataclass(frozen=True)
 class Route:
     """One HTTP operation: who may call it, what it takes, what it answers.
 
     ``body`` and ``answer`` are pydantic models in ``functions._domain.requests`` and ``functions._domain.answers``.
+
+    Attributes:
+        access: the least role that may call it.
+        limit: the most bytes of its body; no more are ever read.
+        detail: what its summary does not say.
     """
 
     method: str
@@ -33,6 +45,8 @@ class Route:
     status: int = 200
     body: str | None = None
     query: tuple[tuple[str, str], ...] = ()
+    limit: int = 64 << 10
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,9 @@ _ANSWERS = "functions._domain.answers"
 _ACCEPTED = f"{_ANSWERS}:Accepted"
 
 
-def _write(path: str, handler: str, summary: str, body: str | None, access: Access = "publisher") -> Route:
+def _write(
+    path: str, handler: str, summary: str, body: str | None, access: Access = "publisher", limit: int = Route.limit
+) -> Route:
     return Route(
         "POST",
         path,
@@ -150,14 +166,13 @@ def _write(path: str, handler: str, summary: str, body: str | None, access: Acce
         _ACCEPTED,
         202,
         body and f"{_REQUESTS}:{body}",
+        limit=limit,
     )
 
 
-def _read(
-    path: str, handler: str, summary: str, answer: str, *query: tuple[str, str], access: Access = "reader"
-) -> Route:
+def _read(path: str, handler: str, summary: str, answer: str, *query: tuple[str, str]) -> Route:
     return Route(
-        "GET", path, f"functions.retrieve.handler:{handler}", access, summary, f"{_ANSWERS}:{answer}", query=query
+        "GET", path, f"functions.retrieve.handler:{handler}", "reader", summary, f"{_ANSWERS}:{answer}", query=query
     )
 
 
@@ -189,6 +204,7 @@ FUNCTIONS: tuple[Function, ...] = (
                 f"{_ANSWERS}:PresignedFiles",
                 200,
                 f"{_REQUESTS}:FilesBody",
+                limit=PAGE_LIMIT,
             ),
             Route(
                 "POST",
@@ -199,6 +215,7 @@ FUNCTIONS: tuple[Function, ...] = (
                 f"{_ANSWERS}:CompletedFiles",
                 200,
                 f"{_REQUESTS}:CompleteBody",
+                limit=PAGE_LIMIT,
             ),
             Route(
                 "POST",
@@ -209,10 +226,23 @@ FUNCTIONS: tuple[Function, ...] = (
                 f"{_ANSWERS}:PushedImage",
                 200,
                 f"{_REQUESTS}:ImageBody",
+                limit=PAGE_LIMIT,
             ),
             _write("/v1/datasets", "register_dataset", "Register an uploaded dataset", "DatasetBody"),
-            _write("/v1/models", "register_model", "Register a model: it is trained and translated", "ModelBody"),
-            _write("/v1/trained-models", "import_model", "Import a model trained elsewhere", "TrainedModelBody"),
+            _write(
+                "/v1/models",
+                "register_model",
+                "Register a model: it is trained and translated",
+                "ModelBody",
+                limit=1 << 20,
+            ),
+            _write(
+                "/v1/trained-models",
+                "import_model",
+                "Import a model trained elsewhere",
+                "TrainedModelBody",
+                limit=PAGE_LIMIT,
+            ),
             _write("/v1/translations", "request_translation", "Ask for a translation to ONNX", "TranslationBody"),
             _write(
                 "/v1/verifications",
@@ -236,6 +266,35 @@ FUNCTIONS: tuple[Function, ...] = (
                 f"{_ANSWERS}:CleaningAnswer",
                 202,
                 query=(("after", "Go on after this, the `next` of an earlier answer"),),
+            ),
+            Route(
+                "POST",
+                "/v1/tokens",
+                "functions.register.handler:create_token",
+                "operator",
+                "Make an API token",
+                f"{_ANSWERS}:IssuedTokenAnswer",
+                201,
+                f"{_REQUESTS}:TokenBody",
+                detail="It is shown in this answer and never again, so the same Idempotency-Key does not ask for the "
+                "same thing once: a key that made a token before is refused with 422, which names that token.",
+            ),
+            Route(
+                "GET",
+                "/v1/tokens",
+                "functions.register.handler:list_tokens",
+                "operator",
+                "Every API token, without itself",
+                f"{_ANSWERS}:TokenList",
+            ),
+            Route(
+                "POST",
+                "/v1/tokens/{id}/revoke",
+                "functions.register.handler:revoke_token",
+                "operator",
+                "Have an API token count no more",
+                f"{_ANSWERS}:TokenAnswer",
+                detail="Functions that saw it less than ten seconds ago take it until then.",
             ),
         ),
         produces=(

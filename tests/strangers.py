@@ -9,7 +9,7 @@ from uuid import uuid4
 import urllib3
 
 from functions._domain.digests import canonical, digest_of
-from functions._runtime.tokens import TOKEN_SCHEMA
+from functions._domain.tokens import SCHEMA
 from tests.platforms import Ran, Site
 
 PICKLE = b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01a\x94."
@@ -103,7 +103,7 @@ class Upload:
 
 def make_token(site: Site, subject: str, document: object = None, *roles: str) -> str:
     token = f"token-{uuid4()}"
-    known = {"schema": TOKEN_SCHEMA, "subject": subject, "roles": list(roles)} if document is None else document
+    known = {"schema": SCHEMA, "subject": subject, "roles": list(roles)} if document is None else document
     place = site.bucket / "tokens" / f"{digest_of(token.encode()).removeprefix('sha256:')}.json"
     place.write_bytes(canonical(known))
     return token

@@ -218,6 +218,42 @@ class LogsAnswer(Answer):
     lines: str = Field(description="plain text")
 
 
+class TokenRevokedAnswer(Answer):
+    """That an API token counts no more: on whose word (empty where the mark cannot be read), and since when."""
+
+    by: str
+    time: str
+
+
+class TokenAnswer(Answer):
+    """An API token, without itself: who acts with it, what it may do, until when.
+
+    Times are RFC 3339. ``expires`` is null where it never does, ``created`` empty of an old one that does not say, and
+    ``by``, who made it, empty where the owner of the bucket did. One that cannot be read, and so opens nothing, has
+    neither subject nor role.
+    """
+
+    id: UUID
+    subject: str
+    role: str
+    created: str
+    expires: str | None = None
+    by: str = ""
+    revoked: TokenRevokedAnswer | None = None
+
+
+class IssuedTokenAnswer(TokenAnswer):
+    """A new API token. ``token`` is shown this once; the platform keeps its digest only."""
+
+    token: str
+
+
+class TokenList(Answer):
+    """Every API token, oldest first; expired and revoked ones too."""
+
+    tokens: list[TokenAnswer]
+
+
 class CleaningAnswer(Accepted):
     """What is asked to be removed: given-up uploads, assets of whose runs copies are left, what both come to.
 

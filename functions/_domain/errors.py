@@ -3,8 +3,10 @@
     PolyglotError
     ├── Rejected                permanent: the same request will fail again (4xx, never retried)
     │   ├── RejectedRequest         400  not understood: shape, type, range
-    │   ├── RejectedUnauthenticated 401  no token, or an unknown one
-    │   ├── RejectedForbidden       403  a token without the role, or not the owner
+    │   ├── RejectedUnauthenticated 401  no token
+    │   │   └── RejectedToken                one that opens nothing: unknown, expired, revoked, badly signed
+    │   ├── RejectedForbidden       403  not the owner
+    │   │   └── RejectedRole                 a token without the role
     │   ├── RejectedUnknown         404  no such thing (an event function answers 400 instead)
     │   ├── RejectedTooLarge        413  above a stated bound
     │   ├── RejectedConflict        422  at odds with what is already registered or asked
@@ -37,11 +39,23 @@ class RejectedRequest(Rejected):
 
 
 class RejectedUnauthenticated(Rejected):
-    """No token, or one that nobody knows."""
+    """No token, or one that opens nothing."""
+
+
+class RejectedToken(RejectedUnauthenticated):
+    """A token that opens nothing: unknown, expired, revoked, or not signed by whom we believe."""
 
 
 class RejectedForbidden(Rejected):
     """The token's role does not allow this, or the asset belongs to somebody else."""
+
+
+class RejectedRole(RejectedForbidden):
+    """The token's role does not allow this; ``needed`` is the least one that does."""
+
+    def __init__(self, message: str, needed: str) -> None:
+        super().__init__(message)
+        self.needed = needed
 
 
 class RejectedUnknown(Rejected):

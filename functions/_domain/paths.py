@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 OPEN, INBOX, ASSETS, REQUESTS, RUNS, DEAD_LETTERS = "open/", "inbox/", "assets/", "requests/", "runs/", "dead-letters/"
+TOKENS = "tokens/"
 
 
 def checked_path(path: str) -> str:
@@ -167,4 +168,14 @@ def image_key(digest: str, path: str) -> str:
 
 def token_key(digest: str) -> str:
     """What is known of the bearer token with this digest."""
-    return f"tokens/{digest.removeprefix('sha256:')}.json"
+    return f"{TOKENS}{digest.removeprefix('sha256:')}.json"
+
+
+def token_revocation_key(digest: str) -> str:
+    """That the bearer token with this digest counts no more."""
+    return f"{TOKENS}{digest.removeprefix('sha256:')}.revoked.json"
+
+
+def token_request_key(request: UUID) -> str:
+    """Which token a request made."""
+    return f"{TOKENS}requests/{request}.json"

@@ -54,14 +54,15 @@ def read(storage: Reader, key: str, schema: str) -> Document | None:
     return None if data is None else parse(data, key, schema)
 
 
-def parse(data: bytes, key: str, schema: str) -> Document:
-    """The JSON document in some bytes; ``key`` is for the message."""
+def parse(data: bytes, key: str, schema: str, *earlier: str) -> Document:
+    """The JSON document in some bytes; ``key`` is for the message, ``earlier`` are versions that are still read."""
     try:
         document = json.loads(data)
         found = document["schema"]
     except (ValueError, KeyError, TypeError) as error:
         raise RejectedContent(f"{key} is not a document of this platform: {error}") from error
-    schemas.require(found, schema, key)
+    if found not in earlier:
+        schemas.require(found, schema, key)
     return document  # type: ignore[no-any-return]
 
 

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from functions._domain.digests import is_digest
 from functions._domain.paths import checked_path
+from functions._domain.tokens import FOREIGN
 
 PAGE = 1000
 """The most paths in one page of files."""
@@ -45,6 +46,14 @@ def _reason(value: str) -> str:
     return value
 
 
+def _subject(value: str) -> str:
+    if re.search(f"[{_CONTROL}]", value) or value.strip() != value or not value:
+        raise ValueError("a subject is a name, without control characters, line ends, and blanks around it")
+    if value.lower().startswith(FOREIGN):
+        raise ValueError(f"a subject that begins with {FOREIGN} is somebody whom the issuer names: choose another name")
+    return value
+
+
 def readable(error: ValidationError) -> str:
     """What is wrong with a document, field by field, for a person."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
@@ -65,6 +74,7 @@ Image = Annotated[str, Field(max_length=400), _shown(_IMAGE.pattern), AfterValid
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
 ChannelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
 Licence = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9.+() -]+$")]
+Subject = Annotated[str, Field(min_length=1, max_length=200), _shown(f"[^{_CONTROL}]+"), AfterValidator(_subject)]
 Reason = Annotated[str, Field(min_length=1, max_length=1000), _shown(f"[^{_CONTROL}]+"), AfterValidator(_reason)]
 HyperparameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
 
@@ -203,6 +213,14 @@ class RevocationBody(Body):
     """Revokes an asset: why, for whoever meets it from then on."""
 
     reason: Reason
+
+
+class TokenBody(Body):
+    """Makes an API token: who acts with it, what it may do, for how many seconds (90 days; null: for ever)."""
+
+    subject: Subject
+    role: Literal["reader", "publisher", "operator"]
+    expires_in: Annotated[int, Field(ge=1, le=100 * 366 * 86400)] | None = 90 * 86400
 
 
 class InboxFile(Body):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions._domain.digests import canonical, digest_of
+from functions._domain import tokens
 from functions._domain.errors import Unavailable
-from functions._domain.paths import token_key
 from functions._domain.ports import ROLES
 from functions._runtime import settings
-from functions._runtime.tokens import TOKEN_SCHEMA
 from functions.declaration import FUNCTIONS, by_name
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ class EmbeddedHooks:
         return self._settings
 
     def _first_token(self) -> str:
-        """The operator's token: made at the first start, kept in ``DIR/token`` with mode 0600."""
+        """The operator's token, which never expires: made at the first start, kept in ``DIR/token`` with mode 0600."""
         from functions._backends.s3 import S3Storage
 
         path = self._data / "token"
@@ -77,11 +75,10 @@ class EmbeddedHooks:
             draft = path.with_name("token.draft")  # there whole or not at all: an empty one would stay for ever
             draft.unlink(missing_ok=True)
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(32))
+                file.write(tokens.new())
             draft.replace(path)
         token = path.read_text().strip()
-        known = {"schema": TOKEN_SCHEMA, "subject": "admin", "roles": ["operator"]}
-        S3Storage.from_settings(self._settings).create(token_key(digest_of(token.encode())), canonical(known))
+        tokens.keep(S3Storage.from_settings(self._settings), token, "admin", "operator", datetime.now(UTC))
         return token
 
     def make_apps(self, values: Mapping[str, str]) -> Mapping[str, WSGIApplication]:

@@ -23,6 +23,7 @@ from functions._runtime import problems
 from functions._runtime.dotted import load
 from functions._runtime.http import BROKEN, problem, received
 from functions._runtime.telemetry.steps import NOTICE, OTHER, TIMER
+from functions.declaration import EVENT_LIMIT
 
 if TYPE_CHECKING:
     from flask import Request
@@ -57,7 +58,7 @@ def _refusal(error: Exception) -> Response:
 
 
 def _delivered(function: Function, request: Request, ports: Ports, step: Step) -> Response:
-    headers, body = dict(request.headers), received(request, "an event says where to look, and holds no data")
+    headers, body = dict(request.headers), received(request, EVENT_LIMIT, "an event")
     if function.notices and (function.handler is None or not is_event(headers)):
         step.event = NOTICE
         load(function.notices)(list(written(_notification(function, body))), digest_of(body), ports)

@@ -13,7 +13,7 @@ from flask import Response
 
 from functions._domain import errors
 from functions._domain.calls import Call, Redirect
-from functions._domain.ports import Ports, Storage
+from functions._domain.ports import Ports
 from functions._runtime import problems
 from functions._runtime.dotted import load
 from functions._runtime.telemetry import steps
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from functions._runtime.telemetry.steps import Step
     from functions.declaration import Function, Route
 
-BODY_LIMIT = 8 << 20
 BROKEN = "an error of the platform itself; its log has the details"
 
 
@@ -49,14 +48,25 @@ def answer(function: Function, request: Request, ports: Ports, step: Step) -> Re
 def _refusal(error: Exception) -> Response:
     """What an error is answered with."""
     match error:
-        case errors.RejectedUnauthenticated():
-            return problem(401, str(error), **{"WWW-Authenticate": "Bearer"})
+        case errors.RejectedUnauthenticated() | errors.RejectedRole():
+            return problem(problems.status_of(error), str(error), **{"WWW-Authenticate": challenge(error)})
         case errors.Rejected():
             return problem(problems.status_of(error), str(error))
         case errors.Unavailable():
             return problem(503, str(error), **{"Retry-After": "1"})
         case _:
             return problem(500, BROKEN)
+
+
+def challenge(error: errors.Rejected) -> str:
+    """What RFC 6750 has a refusal say of the token (https://www.rfc-editor.org/rfc/rfc6750#section-3)."""
+    match error:
+        case errors.RejectedToken():
+            return 'Bearer error="invalid_token"'
+        case errors.RejectedRole():
+            return f'Bearer error="insufficient_scope", scope="{error.needed}"'
+        case _:
+            return "Bearer"
 
 
 def _answer(function: Function, request: Request, ports: Ports, step: Step) -> Response:
@@ -71,7 +81,7 @@ def _answer(function: Function, request: Request, ports: Ports, step: Step) -> R
         return _not_allowed(request, *(route.method for route, _ in matching))
     route, match = fitting[0]
     step.route = f"{route.method} {route.path}"
-    call = _call(route, match.groupdict(), request, ports.storage)
+    call = _call(route, match.groupdict(), request, ports)
     _note(step, route, call.id)
     result = load(route.handler)(call, ports)
     if route.status == 202:
@@ -83,7 +93,7 @@ def _note(step: Step, route: Route, named: UUID) -> None:
     """Tell the step what its path names, a request or an asset."""
     if route.path.startswith("/v1/requests/"):
         step.request = str(named)
-    elif named.int:
+    elif named.int and not route.path.startswith("/v1/tokens/"):
         step.subject = str(named)
 
 
@@ -96,12 +106,12 @@ def _document(request: Request) -> Response:
 
 
 def _not_allowed(request: Request, *methods: str) -> Response:
-    allowed = ", ".join(methods).replace("GET", "GET, HEAD")
+    allowed = ", ".join(sorted(methods)).replace("GET", "GET, HEAD")
     return problem(405, f"{request.path} takes {allowed}, not {request.method}", Allow=allowed)
 
 
-def _call(route: Route, values: Mapping[str, str], request: Request, storage: Storage) -> Call:
-    principal = authenticate(request.headers.get("Authorization", ""), route, storage)
+def _call(route: Route, values: Mapping[str, str], request: Request, ports: Ports) -> Call:
+    principal = authenticate(request.headers.get("Authorization", ""), route, ports)
     return Call(
         principal=principal,
         id=_identifier(values["id"]) if "id" in values else UUID(int=0),
@@ -134,24 +144,24 @@ def _body(route: Route, request: Request) -> Any:
 
     from functions._domain.requests import readable
 
-    data = received(request, "send fewer files a page")
+    data = received(request, route.limit, f"a body of {route.method} {route.path}")
     try:
         return load(str(route.body)).model_validate_json(data or b"{}")
     except ValidationError as error:
         raise errors.RejectedRequest(readable(error)) from error
 
 
-def received(request: Request, advice: str) -> bytes:
-    """A request's body, of which no more than the bound is ever held.
+def received(request: Request, limit: int, what: str) -> bytes:
+    """A request's body, of which no more than ``limit`` bytes are ever held; ``what`` it is, is for the message.
 
     Raises:
         RejectedTooLarge: it is larger.
     """
     data: bytes = b""
-    if (request.content_length or 0) <= BODY_LIMIT:
-        data = request.stream.read(BODY_LIMIT + 1)  # a body sent in chunks says no length
-    if max(request.content_length or 0, len(data)) > BODY_LIMIT:
-        raise errors.RejectedTooLarge(f"the body is larger than {BODY_LIMIT} bytes: {advice}")
+    if (request.content_length or 0) <= limit:
+        data = request.stream.read(limit + 1)  # a body sent in chunks says no length
+    if max(request.content_length or 0, len(data)) > limit:
+        raise errors.RejectedTooLarge(f"{what} has at most {limit} bytes, and this one is larger: send less at once")
     return data
 
 
@@ -161,6 +171,8 @@ def _encoded(route: Route, result: Any) -> Response:
     headers = {"Content-Type": "application/json"}
     if route.status == 202:
         headers["Location"] = f"/v1/requests/{result.id}"
+    if route.status == 201:  # RFC 6749, section 5.1, of answers with tokens
+        headers["Cache-Control"] = "no-store"
     return Response(result.model_dump_json(), route.status, headers)
 
 

@@ -11,6 +11,11 @@ from functions.declaration import FUNCTIONS, Function, Route
 
 QUERY: dict[str, dict[str, Any]] = {"kind": {"enum": [kind.value for kind in Kind]}}
 """What is known of some parameters."""
+BEARER = (
+    "An API token, or a JWT of the tenant's OpenID Connect issuer. What an operation needs is the least role that may "
+    "call it: a publisher may do what a reader may, an operator all."
+)
+ONCE_ONLY = "a key that was used before is refused, since what it made cannot be shown again"
 REF = "#/components/schemas/{model}"
 
 
@@ -40,7 +45,7 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": BEARER}},
         },
     }
 
@@ -58,9 +63,11 @@ def _operation(function: Function, route: Route, schemas: dict[str, Any]) -> dic
             "required": True,
             "content": {"application/json": {"schema": _ref(route.body, schemas)}},
         }
+    said = [route.detail]
     if route.access != "anyone":
-        operation["security"] = [{"token": []}]
-        operation["description"] = f"Needs the role {route.access}."
+        operation["security"] = [{"token": [route.access]}]
+        said.insert(0, f"Needs the role {route.access}.")
+    operation["description"] = " ".join(filter(None, said))
     return operation
 
 
@@ -81,7 +88,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
                 "name": "Idempotency-Key",
                 "in": "header",
                 "required": False,
-                "description": "the same key asks for the same thing once",
+                "description": ONCE_ONLY if route.status == 201 else "the same key asks for the same thing once",
                 "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,200}$"},
             }
         )
@@ -99,7 +106,9 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     possible = [400, 401, 403, 404, 422, 500, 503] + ([413] if route.body else [])
     problems = {
         str(status): {
-            "description": HTTPStatus(status).phrase,
+            "description": f"The body has more than {route.limit} bytes"
+            if status == 413
+            else HTTPStatus(status).phrase,
             "content": {"application/problem+json": {"schema": {"$ref": REF.format(model="Problem")}}},
         }
         for status in sorted(possible)

@@ -1,4 +1,4 @@
-"""Bearer tokens: who asks, and whether their role allows it. Only digests of tokens are stored."""
+"""Bearer tokens: who asks, and whether their role allows it (https://www.rfc-editor.org/rfc/rfc6750)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from functions._domain import errors
+from functions._domain import errors, tokens
 from functions._domain.digests import digest_of
 from functions._domain.intake import Principal
-from functions._domain.paths import token_key
-from functions._domain.ports import Storage
-from functions._domain.records import parse
+from functions._domain.journal import stamp
+from functions._domain.ports import Ports, Storage
+from functions._domain.tokens import Token
 
 if TYPE_CHECKING:
     from functions.declaration import Route
@@ -22,57 +22,80 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RANKS = {"anyone": 0, "reader": 1, "publisher": 2, "operator": 3}
-TOKEN_SCHEMA = "polyglot/token/v1"  # noqa: S105 - a schema's name
+LONGEST = 16 << 10
+"""The most characters of a token."""
 TOKEN_SECONDS = 10.0
-"""How long a token that was known is taken to be known still."""
+"""How long an API token that was known is taken to be known, and not revoked, still."""
 
 
-def authenticate(header: str, route: Route, storage: Storage) -> Principal:
+def authenticate(header: str, route: Route, ports: Ports) -> Principal:
     """Who asks, from the bearer token.
 
     Raises:
-        RejectedUnauthenticated: no token, or one that is not known.
-        RejectedForbidden: the token's role does not allow this route.
+        RejectedUnauthenticated: no token.
+        RejectedToken: one that opens nothing (any more).
+        RejectedRole: the token's role does not allow this route.
     """
     if route.access == "anyone":
         return Principal("anyone", frozenset())
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.RejectedUnauthenticated("send Authorization: Bearer <token> (polyglot sends POLYGLOT_TOKEN)")
-    principal = _principal(storage, digest_of(token.strip().encode()))
-    if principal is None:
-        raise errors.RejectedUnauthenticated("this token is not known here: is POLYGLOT_TOKEN that of this platform?")
+    principal = _principal(token.strip(), ports)
     if max((RANKS.get(role, 0) for role in principal.roles), default=0) < RANKS[route.access]:
         held = ", ".join(sorted(principal.roles))
-        raise errors.RejectedForbidden(f"{route.method} {route.path} needs role {route.access}; this token has {held}")
+        raise errors.RejectedRole(
+            f"{route.method} {route.path} needs role {route.access}; this token has {held}", route.access
+        )
     return principal
 
 
-def _principal(storage: Storage, digest: str) -> Principal | None:
-    """Whose token has this digest. Those seen a moment ago are kept: a thousand pages are not a thousand look-ups."""
+def _principal(token: str, ports: Ports) -> Principal:
+    if len(token) > LONGEST:
+        raise errors.RejectedToken(f"this token has more than {LONGEST} characters, so it is none of this platform's")
+    return _of_api_token(token, ports)
+
+
+def _of_api_token(token: str, ports: Ports) -> Principal:
+    known = _known(ports.storage, digest_of(token.encode()))
+    if known is None:
+        raise errors.RejectedToken("this token is not known here: is POLYGLOT_TOKEN that of this platform?")
+    if known.expires is not None and known.has_expired(ports.now()):
+        raise errors.RejectedToken(f"this token expired at {stamp(known.expires)}: ask an operator for a new one")
+    return Principal(known.subject, known.roles)
+
+
+def _known(storage: Storage, digest: str) -> Token | None:
+    """Whose token has this digest. Those seen a moment ago are kept: a thousand pages are not a thousand look-ups.
+
+    Raises:
+        RejectedToken: it was revoked.
+    """
     seen = _seen().setdefault(storage, {})
     kept = seen.get(digest)
     if kept and time.monotonic() - kept[0] < TOKEN_SECONDS:
         return kept[1]
-    data = storage.read(token_key(digest))
-    principal = None if data is None else _named(data, token_key(digest))
-    if principal is not None:
-        if len(seen) > 1000:
-            seen.clear()
-        seen[digest] = time.monotonic(), principal
-    return principal
+    began, known = time.monotonic(), _read(storage, digest)
+    if known is None:
+        return None
+    revoked = tokens.revocation(storage, digest)
+    if revoked is not None:
+        raise errors.RejectedToken(f"this token was revoked at {revoked.time or 'some time'}: ask an operator for one")
+    if len(seen) > 1000:
+        seen.clear()
+    seen[digest] = began, known
+    return known
 
 
 @cache
-def _seen() -> MutableMapping[Storage, dict[str, tuple[float, Principal]]]:
+def _seen() -> MutableMapping[Storage, dict[str, tuple[float, Token]]]:
     return WeakKeyDictionary()
 
 
-def _named(data: bytes, key: str) -> Principal | None:
-    """Whose token it is; None, and a line in the log, where its document says nothing that can be read."""
+def _read(storage: Storage, digest: str) -> Token | None:
+    """What is known of a token; None, and a line in the log, where its document says nothing that can be read."""
     try:
-        token = parse(data, key, TOKEN_SCHEMA)
-        return Principal(str(token["subject"]), frozenset(map(str, token["roles"])))
-    except (errors.Rejected, KeyError, TypeError) as error:
-        log.warning("%s is no token's document: %r", key, error)
+        return tokens.find(storage, digest)
+    except errors.Rejected as error:
+        log.warning("%s", error)
         return None

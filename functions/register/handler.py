@@ -4,6 +4,7 @@ from functions import declaration
 from functions._domain import submissions
 from functions._domain.answers import Accepted
 from functions._domain.calls import Call
+from functions._domain.issuing import create_token, list_tokens, revoke_token
 from functions._domain.ports import Ports
 from functions._domain.submissions import (
     add_files,
@@ -23,8 +24,10 @@ __all__ = [
     "cancel",
     "clear_away",
     "complete_files",
+    "create_token",
     "erase",
     "import_model",
+    "list_tokens",
     "open_upload",
     "push_image",
     "register_dataset",
@@ -33,6 +36,7 @@ __all__ = [
     "request_verification",
     "retry",
     "revoke",
+    "revoke_token",
 ]
 
 

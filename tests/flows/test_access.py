@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from functions._runtime.tokens import TOKEN_SCHEMA
+from functions._domain.tokens import EARLIER, SCHEMA
 from tests.platforms import Site
 from tests.strangers import NOBODY, Upload, make_token, problem, refused, sha
 
@@ -21,23 +21,44 @@ def publisher(site: Site) -> str:
 
 @pytest.mark.parametrize("route", ["/v1/assets", f"/v1/assets/{NOBODY}", f"/v1/assets/{NOBODY}/files/x"])
 def test_without_a_token_or_with_a_wrong_one_nothing_is_answered(site: Site, route: str) -> None:
-    for header in ("", "Bearer", "Bearer ", "Bearer wrong", "Basic YTpi", f"Token {site.settings['POLYGLOT_TOKEN']}"):
+    for header in ("", "Bearer", "Bearer ", "Basic YTpi", f"Token {site.settings['POLYGLOT_TOKEN']}"):
         answer = site.http("GET", route, Authorization=header)
         problem(answer, 401)
         assert answer[2]["WWW-Authenticate"] == "Bearer"
+    for wrong in ("wrong", f"{site.settings['POLYGLOT_TOKEN']}x", "a" * 16_385, "ä", "a.b.c"):
+        answer = site.http("GET", route, Authorization=f"Bearer {wrong}".encode().decode("latin-1"))
+        assert wrong not in problem(answer, 401)["detail"]
+        assert answer[2]["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 @pytest.mark.parametrize(
     "document",
-    [{}, [], {"schema": TOKEN_SCHEMA}, {"schema": "polyglot/badge/v9", "subject": "x", "roles": ["operator"]}],
+    [
+        {},
+        [],
+        {"schema": SCHEMA},
+        {"schema": "polyglot/badge/v9", "subject": "x", "roles": ["operator"]},
+        *(
+            {"schema": SCHEMA, "subject": subject, "roles": ["operator"], "expires": expires}
+            for subject, expires in [
+                *(("x", "soon"), ("x", 7), ("x", "2999-01-01T00:00:00"), ("x", "2001-01-01T00:00:00Z")),
+                *(("oidc:alice", None), ("OIDC:alice", None)),
+            ]
+        ),
+    ],
 )
 def test_a_token_whose_document_cannot_be_read_opens_nothing(site: Site, document: object) -> None:
     problem(site.http("GET", "/v1/assets", None, token=make_token(site, "x", document)), 401)
 
 
 def test_a_token_that_a_newer_platform_made_opens_nothing_yet(site: Site) -> None:
-    newer = {"schema": TOKEN_SCHEMA.replace("v1", "v9"), "subject": "x", "roles": ["operator"]}
+    newer = {"schema": SCHEMA.replace("v2", "v9"), "subject": "x", "roles": ["operator"]}
     problem(site.http("GET", "/v1/assets", None, token=make_token(site, "x", newer)), 503, "upgrade this one")
+
+
+def test_a_token_that_an_earlier_platform_made_opens_what_it_did(site: Site) -> None:
+    earlier = {"schema": EARLIER, "subject": "x", "roles": ["reader"]}
+    assert site.http("GET", "/v1/assets", None, token=make_token(site, "x", earlier))[0] == 200
 
 
 def test_a_command_with_a_wrong_token_says_where_the_token_comes_from(site: Site) -> None:

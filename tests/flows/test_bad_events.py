@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from functions._runtime.http import BODY_LIMIT
+from functions.declaration import EVENT_LIMIT
 from tests.platforms import Site
 from tests.strangers import NOBODY, event
 
@@ -45,7 +45,7 @@ def test_what_is_no_event_of_its_own_is_refused_for_good(
 @pytest.mark.parametrize("service", ["deploy", "ingest", "forward", "bury"])
 def test_an_event_larger_than_any_of_ours_is_refused_unread(site: Site, service: str) -> None:
     headers = {**event("asset.registered", NOBODY), "Content-Type": "application/json"}
-    assert site.announce(headers, b" " * (BODY_LIMIT + 1), f"/functions/{service}") == 413
+    assert site.announce(headers, b" " * (EVENT_LIMIT + 1), f"/functions/{service}") == 413
 
 
 @pytest.mark.usefixtures("leaves_nothing")

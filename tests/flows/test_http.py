@@ -88,6 +88,23 @@ def test_every_operation_says_what_it_answers(document: dict[str, Any]) -> None:
                 assert list(answer["content"]) == ["application/problem+json"]
 
 
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_the_document_says_who_may_call_and_how_much_is_taken(document: dict[str, Any], route: Route) -> None:
+    operation = document["paths"][route.path][route.method.lower()]
+    assert operation["security"] == [{"token": [route.access]}]
+    assert operation["description"].startswith(f"Needs the role {route.access}.")
+    assert ("413" in operation["responses"]) == ("requestBody" in operation) == (route.body is not None)
+    if route.body is not None:
+        assert str(route.limit) in operation["responses"]["413"]["description"]
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.body], ids=lambda route: route.path)
+def test_a_body_of_the_size_that_is_declared_is_read_and_a_larger_one_is_not(site: Site, route: Route) -> None:
+    path, room = filled(route.path), route.limit - len('{"nobody":""}')
+    problem(site.http("POST", path, b'{"nobody":"%s"}' % (b"x" * room)), 400, "nobody")
+    problem(site.http("POST", path, b'{"nobody":"%s"}' % (b"x" * (room + 1))), 413, str(route.limit))
+
+
 def test_every_reference_of_the_document_leads_somewhere(document: dict[str, Any]) -> None:
     used = set(re.findall(r"#/components/schemas/(\w+)", str(document)))
     assert used == set(document["components"]["schemas"])
@@ -138,10 +155,10 @@ def test_a_method_that_a_path_does_not_take_is_405_with_those_it_takes(site: Sit
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_every_route_wants_a_token(site: Site, route: Route) -> None:
-    for header in ("", "Bearer wrong"):
+    for header, challenge in (("", "Bearer"), ("Bearer wrong", 'Bearer error="invalid_token"')):
         answer = site.http(route.method, filled(route.path), None, Authorization=header)
         problem(answer, 401)
-        assert answer[2]["WWW-Authenticate"] == "Bearer"
+        assert answer[2]["WWW-Authenticate"] == challenge
 
 
 def test_the_document_wants_none(site: Site) -> None:
@@ -275,6 +292,6 @@ def test_a_chunked_body_is_taken_and_a_chunked_one_without_end_is_not(site: Site
     )
     assert sent.status == 202
     large = urllib3.request(
-        "POST", url, body=(b" " * (1 << 20) for _ in range(9)), headers=headers, retries=False, timeout=60
+        "POST", url, body=(b" " * (1 << 10) for _ in range(65)), headers=headers, retries=False, timeout=60
     )
     assert (large.status, large.headers["Content-Type"]) == (413, "application/problem+json")

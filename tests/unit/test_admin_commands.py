@@ -1,5 +1,6 @@
 """The operator's first commands: role keys as files or Secrets, and the token that opens a tenant's platform."""
 
+import argparse
 import base64
 import json
 import stat
@@ -11,12 +12,9 @@ from functions.__main__ import main
 from functions._backends.keys import RoleKeys, key_digest
 from functions._cli import key, token
 from functions._domain import cluster as names
-from functions._domain.errors import RejectedConflict, RejectedForbidden, RejectedRequest
+from functions._domain.errors import RejectedConflict, RejectedRequest
 from functions._runtime.deployer import role_keys
-from functions._runtime.tokens import authenticate
-from functions.declaration import FUNCTIONS, Route
 from tests.fake_cluster import FakeCluster, secret
-from tests.fakes import FolderStorage
 
 ROLES = ("registrar", "trainer", "translator", "verifier")
 
@@ -173,31 +171,44 @@ def test_a_rotation_that_was_cut_off_ends_with_one_holder_when_it_is_run_again()
     assert role_keys.published(cluster, "trainer").account == public.account
 
 
-def _route(access: str) -> Route:
-    return next(route for function in FUNCTIONS for route in function.routes if route.access == access)
+@pytest.mark.parametrize(
+    ("shell", "given", "opens"),
+    [
+        ({"POLYGLOT_BUCKET": "b", "AWS_ACCESS_KEY_ID": "k"}, {}, True),
+        ({"POLYGLOT_BUCKET": "b"}, {}, True),  # botocore looks where it usually does
+        ({"POLYGLOT_BUCKET": "b", "POLYGLOT_TOKEN": "t"}, {}, False),  # what `polyglot up` writes
+        ({"POLYGLOT_BUCKET": "b", "POLYGLOT_TOKEN": "t", "AWS_ACCESS_KEY_ID": "k"}, {}, True),
+        ({"POLYGLOT_BUCKET": "b", "AWS_ACCESS_KEY_ID": "k"}, {"url": "http://x"}, False),
+        ({"AWS_ACCESS_KEY_ID": "k"}, {}, False),
+    ],
+)
+def test_a_token_is_made_in_the_bucket_where_the_shell_opens_it(
+    shell: dict[str, str], given: dict[str, str], opens: bool
+) -> None:
+    assert token.opens_bucket(argparse.Namespace(**{"url": "", "token": "", **given}), shell) == opens
 
 
-@pytest.mark.parametrize(("role", "may_not"), [("publisher", "operator"), ("reader", "publisher")])
-def test_a_made_token_opens_what_its_role_may_and_nothing_else(role: str, may_not: str, tmp_path: Path) -> None:
-    storage = FolderStorage(tmp_path)
-    made = token.made(storage, role, "alice")
-    assert authenticate(f"Bearer {made}", _route(role), storage).subject == "alice"
-    with pytest.raises(RejectedForbidden):
-        authenticate(f"Bearer {made}", _route(may_not), storage)
+def namespace(**more: str) -> FakeCluster:
+    settings = {"POLYGLOT_BUCKET": "acme-models", "POLYGLOT_S3_URL": "http://s3.storage.svc", "AWS_REGION": "", **more}
+    return FakeCluster().add(
+        [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "polyglot"}, "data": settings},
+            secret("polyglot-s3", {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}),
+        ]
+    )
 
 
-def test_the_bucket_holds_a_tokens_digest_only(tmp_path: Path) -> None:
-    storage = FolderStorage(tmp_path)
-    made = token.made(storage, "operator", "alice")
-    assert all(made not in one.key and made.encode() not in (storage.read(one.key) or b"") for one in storage.list(""))
+def test_a_token_can_be_made_with_what_a_namespace_gives_its_functions() -> None:
+    found = token.settings_of(namespace(), {})
+    assert found["POLYGLOT_S3_URL"] == "http://s3.storage.svc"
+    assert (found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"]) == ("id", "secret")
+    assert "AWS_REGION" not in found
+    public = namespace(POLYGLOT_S3_PUBLIC_URL="https://s3.example.org")
+    assert token.settings_of(public, {})["POLYGLOT_S3_URL"] == "https://s3.example.org"
+    forwarded = {"POLYGLOT_S3_URL": "http://127.0.0.1:9000"}
+    assert token.settings_of(public, forwarded)["POLYGLOT_S3_URL"] == "http://127.0.0.1:9000"
 
 
-def test_a_token_for_nobody_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RejectedRequest, match="--subject is empty"):
-        token.made(FolderStorage(tmp_path), "reader", " ")
-
-
-def test_a_token_needs_a_bucket(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.delenv("POLYGLOT_BUCKET", raising=False)
-    assert main(["token", "create", "--role", "operator", "--subject", "alice"]) == 2
-    assert "POLYGLOT_BUCKET is not set" in capsys.readouterr().err
+def test_a_namespace_without_settings_makes_no_token() -> None:
+    with pytest.raises(RejectedRequest, match=r"ConfigMap polyglot is not there in "):
+        token.settings_of(FakeCluster(), {})

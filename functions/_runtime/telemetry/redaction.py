@@ -18,6 +18,9 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # The whole line of a header, since its credential may have any form: a token, or SigV4's list of parts.
     (re.compile(r"(?i)((?:proxy-)?authorization[\"']?\s*[:=]\s*)[^\r\n]+"), rf"\1{_GONE}"),
     (re.compile(r"(?i)\b(bearer)\s+[A-Za-z0-9._~+/=-]{16,}"), rf"\1 {_GONE}"),
+    # Our own API tokens wherever they stand, and JWTs: three parts, of which the first is a JSON object.
+    (re.compile(r"polyglot_[A-Za-z0-9_-]{43}"), f"polyglot_{_GONE}"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), _GONE),
     # Presigned URLs, SigV4's and SigV2's names.
     (re.compile(r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=[^\s&\"'<>]+"),
      rf"\1={_GONE}"),
