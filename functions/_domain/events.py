@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from functions._domain import schemas
+from functions._domain.errors import RejectedRequest
 from functions._domain.identity import event_id
 
 TYPE = "io.polyglot.{}.v1"
@@ -50,6 +51,13 @@ class Event:
         known, said = f"polyglot/{self.name}/v1", self.data.get("schema")
         if self.sent_as or schemas.is_newer(said, known):
             raise schemas.newer(f"the event {self.id}", str(self.sent_as or said))
+
+    def require(self, **attributes: str) -> None:
+        """Raises RejectedRequest where it says something else than is stored: who announces reads that first."""
+        for name, wanted in attributes.items():
+            if self.attributes.get(name) != wanted:
+                said = self.attributes.get(name)
+                raise RejectedRequest(f"{self.name} of {self.subject} says {name} {said!r}: it is {wanted!r}")
 
 
 def announce(

@@ -10,7 +10,7 @@ from functions._runtime import settings, validation
 from functions._runtime.telemetry import exports, logs
 from functions._runtime.telemetry.steps import Steps
 from functions._runtime.wiring import WiredPorts
-from functions.declaration import FUNCTIONS, by_name
+from functions.declaration import FUNCTIONS, by_name, subscriptions
 
 if TYPE_CHECKING:
     from flask import Request
@@ -32,6 +32,7 @@ def service(name: str) -> Callable[[Request], ResponseReturnValue]:
     logs.configure(values, name)
     validation.validate(values, function)
     ports = WiredPorts(function, values)
+    taken = tuple(one.filter for one in subscriptions([function]) if one.service == name)
     steps = Steps(name, function.name, values.get("POLYGLOT_TENANT", ""), exports.configured())
 
     def handle(request: Request) -> ResponseReturnValue:
@@ -42,6 +43,6 @@ def service(name: str) -> Callable[[Request], ResponseReturnValue]:
                 return step.ends(http.answer(function, request, ports, step))
             from functions._runtime import events
 
-            return step.ends(events.answer(function, request, ports, step))
+            return step.ends(events.answer(function, taken, request, ports, step))
 
     return handle

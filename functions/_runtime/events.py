@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -34,13 +35,16 @@ if TYPE_CHECKING:
 RETRIED = (404, 408, 409, 429)
 
 
-def answer(function: Function, request: Request, ports: Ports, step: Step) -> Response:
-    """Answer one delivery."""
+Filters = Sequence[Mapping[str, str]]
+
+
+def answer(function: Function, taken: Filters, request: Request, ports: Ports, step: Step) -> Response:
+    """Answer one delivery. ``taken`` are the filters of the Service's Triggers, since not only a Broker can call it."""
     step.event = OTHER
     if request.method != "POST" or not (function.handler or function.notices):
         return problem(405, f"{function.name} takes events by POST", Allow="POST")
     try:
-        return _delivered(function, request, ports, step)
+        return _delivered(function, taken, request, ports, step)
     except Exception as error:  # noqa: BLE001 - the step tells all of them
         step.fails(error)
         return _refusal(error)
@@ -57,7 +61,7 @@ def _refusal(error: Exception) -> Response:
             return problem(500, BROKEN)
 
 
-def _delivered(function: Function, request: Request, ports: Ports, step: Step) -> Response:
+def _delivered(function: Function, taken: Filters, request: Request, ports: Ports, step: Step) -> Response:
     headers, body = dict(request.headers), received(request, EVENT_LIMIT, "an event")
     if function.notices and (function.handler is None or not is_event(headers)):
         step.event = NOTICE
@@ -70,14 +74,14 @@ def _delivered(function: Function, request: Request, ports: Ports, step: Step) -
     elif function.sink == "dead-letter":
         step.dead_letter = incoming.attributes.get("knativeerrorcode", OTHER)
     with tracecontext.use(step.context):  # what a structured event says of its trace is known only now
-        return _handled(function, incoming, ports)
+        return _handled(function, taken, incoming, ports)
 
 
-def _handled(function: Function, incoming: Incoming, ports: Ports) -> Response:
+def _handled(function: Function, taken: Filters, incoming: Incoming, ports: Ports) -> Response:
     if function.notices and incoming.name is None:
         load(function.notices)([Written("", incoming.subject)], incoming.id, ports)
         return Response(status=204)
-    event = _event(function, incoming)
+    event = _event(function, taken, incoming)
     try:
         reply = load(str(function.handler))(event, ports)
     except errors.Rejected as error:
@@ -90,15 +94,16 @@ def _handled(function: Function, incoming: Incoming, ports: Ports) -> Response:
     return Response(data, 200, out)
 
 
-def _event(function: Function, incoming: Incoming) -> Event:
+def _event(function: Function, taken: Filters, incoming: Incoming) -> Event:
     if function.sink == "timer":
         return Event("timer", UUID(int=0), incoming.id)
     event = incoming.event
     if function.sink != "dead-letter":  # whoever buries need not understand
         event.require_known()
-    consumed = {one.name for one in function.consumes}
-    if consumed and event.name not in consumed:
-        raise errors.RejectedRequest(f"{function.name} consumes {', '.join(sorted(consumed))}, not {event.name}")
+    said = {**event.attributes, "type": event.type}
+    if taken and not any(wanted.items() <= said.items() for wanted in taken):
+        wanted = "; ".join(", ".join(f"{name} {value}" for name, value in one.items()) for one in taken)
+        raise errors.RejectedRequest(f"this Service takes events with {wanted}: this one is not for it")
     return event
 
 

@@ -39,6 +39,8 @@ def asked(event: Event, ports: Ports) -> tuple[Request, str]:
     request, claim = intake.named(ports.storage, event, "verifications"), event.attributes.get("claim", "")
     if claim not in request.body["claims"] or claim == claims.REPRODUCTION:
         raise RejectedRequest(f"request {request.id} does not ask to verify {claim!r}")
+    if claim == claims.EQUIVALENCE:
+        event.require(**claims.equivalence_filters(records.required(ports.storage, request.asset)))
     return request, claim
 
 
