@@ -20,6 +20,9 @@ Access = Literal["anyone", "reader", "publisher", "operator"]
 PAGE_LIMIT = 8 << 20
 """The most bytes of a body that lists up to a thousand files, or holds somebody's signature of as many."""
 
+TOKEN_LIMIT = 16 << 10
+"""The most characters of a bearer token."""
+
 EVENT_LIMIT = 1 << 20
 """The most bytes of an event, which says where to look and holds no data."""
 

@@ -130,10 +130,11 @@ class Site:
         }
 
 
-def started(data: Path, processes: bool = False, **options: Any) -> Site:
+def started(data: Path, processes: bool = False, environ: Mapping[str, str] = os.environ, **options: Any) -> Site:
     """A platform started on a folder; stop it with ``site.platform.stop()``."""
     deliveries: list[Delivery] = []
-    platform = Platform(data, EmbeddedHooks(data, processes), port=0, tap=deliveries.append, **options)
+    hooks = EmbeddedHooks(data, processes, environ=environ)
+    platform = Platform(data, hooks, port=0, tap=deliveries.append, environ=environ, **options)
     platform.start()
     return Site(data, platform, deliveries)
 

@@ -16,6 +16,7 @@
         ├── UnavailableStorage
         ├── UnavailableLedger
         ├── UnavailableEngine
+        ├── UnavailableIssuer       whose tokens cannot be checked without it
         ├── UnavailableYet          something that this step needs is still on its way
         └── UnavailableNewer        a newer version of this platform wrote it: an upgrade of this one cures it
 
@@ -92,6 +93,10 @@ class UnavailableLedger(Unavailable):
 
 class UnavailableEngine(Unavailable):
     """The training engine does not answer."""
+
+
+class UnavailableIssuer(Unavailable):
+    """The tenant's issuer does not say by which keys it signs."""
 
 
 class UnavailableYet(Unavailable):

@@ -14,6 +14,7 @@ from uuid import UUID
 from functions._domain.assets import Kind
 from functions._domain.authorizations import Authorization, Message
 from functions._domain.events import Event
+from functions._domain.issuers import ClaimNames
 
 
 @dataclass(frozen=True)
@@ -359,6 +360,22 @@ class Signatures(Protocol):
         """The checksummed account whose key signed an authorization. Raises RejectedContent where none did."""
 
 
+class Issuer(Protocol):
+    """The tenant's OpenID Connect issuer, who says who people are."""
+
+    @property
+    def names(self) -> ClaimNames:
+        """Which claims of its tokens count."""
+
+    def claims(self, token: str) -> Mapping[str, object]:
+        """What a JWT claims that the issuer has signed for this platform, and that counts now.
+
+        Raises:
+            RejectedToken: it is none, with the reason.
+            UnavailableIssuer: nobody can tell now.
+        """
+
+
 class Ports(Protocol):
     """All that a handler may touch. Each part is made on first use, so a function imports only what it needs.
 
@@ -388,6 +405,10 @@ class Ports(Protocol):
     @property
     def translator(self) -> Translator:
         """What starts translators."""
+
+    @property
+    def issuer(self) -> Issuer | None:
+        """Who says who people are; None where the tenant has nobody who does."""
 
     @property
     def broker(self) -> Broker:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from functions._runtime.local.platform import Addresses
 
+ISSUER = tuple(name for name in settings.MEANING if "_OIDC_" in name)
+"""What is said of an issuer, whose tokens the embedded platform takes too."""
+
 MAIN = Path(__file__).with_name("main.py")
 
 
@@ -29,10 +32,15 @@ class EmbeddedHooks:
     Args:
         data: the platform's folder.
         processes: whether each function runs as a process of its own.
+        tenant: its name.
+        environ: what the shell says of the store's credentials, the engine, an issuer.
     """
 
-    def __init__(self, data: Path, processes: bool = False, tenant: str = "local") -> None:
+    def __init__(
+        self, data: Path, processes: bool = False, tenant: str = "local", environ: Mapping[str, str] = os.environ
+    ) -> None:
         self._data, self._processes, self._tenant = data.absolute(), processes, tenant
+        self._environ = environ
         self._settings: Mapping[str, str] = {}
 
     def prepare(self, addresses: Addresses) -> Mapping[str, str]:
@@ -48,16 +56,16 @@ class EmbeddedHooks:
             pair = keys.RoleKeys(role, folder, contracts.chain_id, contracts.ledger, contracts.evidence_log)
             admin.appoint(contracts.ledger, role, pair.account, pair.signing_key_digest, again=False)
         self._settings = {
-            **{name: value for name, value in os.environ.items() if name.startswith("AWS_")},
+            **{name: value for name, value in self._environ.items() if name.startswith("AWS_") or name in ISSUER},
             **addresses.settings,
             "POLYGLOT_TENANT": self._tenant,
             "POLYGLOT_CHAIN_ID": str(contracts.chain_id),
             "POLYGLOT_LEDGER": contracts.ledger,
             "POLYGLOT_EVIDENCE_LOG": contracts.evidence_log,
             "POLYGLOT_KEYS": str(folder),
-            "POLYGLOT_ENGINE": os.environ.get("POLYGLOT_ENGINE", "process"),
+            "POLYGLOT_ENGINE": self._environ.get("POLYGLOT_ENGINE", "process"),
             "POLYGLOT_FORWARD": f"{addresses.bucket}={self._tenant}@{addresses.broker_url}",
-            "POLYGLOT_TRAINING_DISK": os.environ.get("POLYGLOT_TRAINING_DISK", ""),
+            "POLYGLOT_TRAINING_DISK": self._environ.get("POLYGLOT_TRAINING_DISK", ""),
             "POLYGLOT_DATA": str(self._data),
             "POLYGLOT_PLATFORM_PID": str(os.getpid()),
         }
@@ -99,7 +107,7 @@ class EmbeddedHooks:
         values = {name: value for name, value in self._settings.items() if name not in hidden}
         # How a process logs and what it exports is its own affair; in one process, the platform's.
         told = ("OTEL_", "POLYGLOT_LOG_FORMAT", "POLYGLOT_LOG_LEVEL")
-        values |= {name: value for name, value in os.environ.items() if name.startswith(told)}
+        values |= {name: value for name, value in self._environ.items() if name.startswith(told)}
         role = by_name(service).role
         values["POLYGLOT_KEYS"] = str(self._role_folder(role)) if role else "/nonexistent"
         return values

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from functions._domain.forwarding import destinations
+from functions._domain.issuers import is_issuer
 
 PLACEHOLDER = "replace-me"
 """What the example of a tenant's Secrets holds."""
@@ -59,6 +60,14 @@ LOG_LEVEL = Form(
 )
 FOLDER = Form("a folder's absolute path", lambda value: Path(value).is_absolute())
 FORWARD = Form("lines of bucket=tenant@broker-url, each bucket once", _is_forward)
+ISSUER = Form(
+    "an address that begins with https://, or http:// on this machine or at a name that ends with .svc or "
+    ".svc.cluster.local; without query and fragment",
+    is_issuer,
+)
+AUDIENCE = Form("1 to 200 characters without blanks", _matches(r"\S{1,200}"))
+CLAIM = Form("a claim's name, or a path with dots", _matches(r"[^\s.](?:\S{0,198}[^\s.])?"))
+PREFIX = Form("1 to 100 characters without blanks", _matches(r"\S{1,100}"))
 SECRET = Form("a value without blanks or line ends, not the example's", _matches(rf"(?!{PLACEHOLDER}$)\S+"), True)
 LEDGER_KEY = Form("64 hexadecimal digits", _matches(r"\s*[0-9a-fA-F]{64}\s*"), True)
 STATEMENT_KEY = Form("a private key in PKCS#8 PEM", lambda value: "-----BEGIN PRIVATE KEY-----" in value, True)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from functions.declaration import Function, by_name
+from functions.declaration import TOKEN_LIMIT, Function, by_name
 
 MAIN = Path(__file__).with_name("main.py")
 
@@ -63,6 +63,7 @@ def options(function: Function, values: Mapping[str, str]) -> dict[str, Any]:
         "graceful_timeout": function.timeout,
         "loglevel": "error",
         "limit_request_line": 0,
+        "limit_request_field_size": TOKEN_LIMIT + 1024,  # with what stands before it; the default is half of that
         "control_socket_disable": True,
     }
 

@@ -16,14 +16,18 @@ from dataclasses import dataclass
 from functions._domain import cluster
 from functions._runtime.forms import (
     ADDRESS,
+    AUDIENCE,
     BUCKET,
+    CLAIM,
     ENGINE,
     FOLDER,
     FORWARD,
+    ISSUER,
     LOG_FORMAT,
     LOG_LEVEL,
     NAME,
     NUMBER,
+    PREFIX,
     SECRET,
     URL,
     Form,
@@ -55,6 +59,10 @@ def _signs(function: Function) -> bool:
     return function.role is not None
 
 
+def _has_routes(function: Function) -> bool:
+    return bool(function.routes)
+
+
 def _runs_trainings(function: Function) -> bool:
     return bool(function.engine)
 
@@ -77,6 +85,7 @@ class Setting:
         default: what holds where it is not set.
         optional: whether it may be missing without a default.
         only_with: another setting and its value, without which this one means nothing.
+        beside: another setting; both are set, or neither.
     """
 
     name: str
@@ -88,6 +97,7 @@ class Setting:
     default: str = ""
     optional: bool = False
     only_with: tuple[str, str] | None = None
+    beside: str = ""
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -108,11 +118,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "AWS_ACCESS_KEY_ID",
         f"who opens the tenant's bucket, and no other; `erase` has its own, of Secret `{cluster.S3_ERASE_SECRET}`",
-        SECRET, S3_SECRET, _of_tenants, optional=True,
+        SECRET, S3_SECRET, _of_tenants, optional=True, beside="AWS_SECRET_ACCESS_KEY",
     ),
     Setting(
         "AWS_SECRET_ACCESS_KEY", "its secret; without both, botocore looks where it usually does", SECRET, S3_SECRET,
-        _of_tenants, optional=True,
+        _of_tenants, optional=True, beside="AWS_ACCESS_KEY_ID",
     ),
     Setting(
         "POLYGLOT_RPC_URL", "the EVM node's JSON-RPC address", URL, CONFIG_MAP, _uses_ledger,
@@ -148,6 +158,26 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT", "an OpenTelemetry collector (OTLP over HTTP) for traces and metrics; none if "
         "not set", URL, CONFIG_MAP, _all, optional=True,
+    ),
+    Setting(
+        "POLYGLOT_OIDC_ISSUER", "the OpenID Connect issuer whose tokens (JWTs) are taken beside API tokens; none if "
+        "not set", ISSUER, CONFIG_MAP, _has_routes, optional=True, beside="POLYGLOT_OIDC_AUDIENCE",
+    ),
+    Setting(
+        "POLYGLOT_OIDC_AUDIENCE", "what must be among the audiences (`aud`) of its tokens; another one for each tenant",
+        AUDIENCE, CONFIG_MAP, _has_routes, optional=True, beside="POLYGLOT_OIDC_ISSUER",
+    ),
+    Setting(
+        "POLYGLOT_OIDC_SUBJECT_CLAIM", "the claim that says who somebody is, for ever the same; `sub` if not set",
+        CLAIM, CONFIG_MAP, _has_routes, default="sub",
+    ),
+    Setting(
+        "POLYGLOT_OIDC_ROLES_CLAIM", "the claim with their roles, a list or one text with blanks; `roles` if not set",
+        CLAIM, CONFIG_MAP, _has_routes, default="roles",
+    ),
+    Setting(
+        "POLYGLOT_OIDC_ROLE_PREFIX", "what stands before reader, publisher and operator there; nothing if not set",
+        PREFIX, CONFIG_MAP, _has_routes, optional=True,
     ),
     Setting("POLYGLOT_KEYS", "the folder with the function's role keys", FOLDER, KEY_SECRET, _signs),
     Setting(

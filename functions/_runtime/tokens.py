@@ -9,12 +9,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from functions._domain import errors, tokens
+from functions._domain import bearers, errors, tokens
 from functions._domain.digests import digest_of
 from functions._domain.intake import Principal
 from functions._domain.journal import stamp
 from functions._domain.ports import Ports, Storage
 from functions._domain.tokens import Token
+from functions.declaration import TOKEN_LIMIT
 
 if TYPE_CHECKING:
     from functions.declaration import Route
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RANKS = {"anyone": 0, "reader": 1, "publisher": 2, "operator": 3}
-LONGEST = 16 << 10
-"""The most characters of a token."""
 TOKEN_SECONDS = 10.0
 """How long an API token that was known is taken to be known, and not revoked, still."""
 
@@ -35,6 +34,8 @@ def authenticate(header: str, route: Route, ports: Ports) -> Principal:
         RejectedUnauthenticated: no token.
         RejectedToken: one that opens nothing (any more).
         RejectedRole: the token's role does not allow this route.
+        RejectedForbidden: the issuer gives its bearer no role here.
+        UnavailableIssuer: the issuer's tokens cannot be checked now.
     """
     if route.access == "anyone":
         return Principal("anyone", frozenset())
@@ -51,8 +52,11 @@ def authenticate(header: str, route: Route, ports: Ports) -> Principal:
 
 
 def _principal(token: str, ports: Ports) -> Principal:
-    if len(token) > LONGEST:
-        raise errors.RejectedToken(f"this token has more than {LONGEST} characters, so it is none of this platform's")
+    if len(token) > TOKEN_LIMIT:
+        raise errors.RejectedToken(f"this token has more than {TOKEN_LIMIT} characters, so it is none that counts here")
+    # An API token has no dots; without an issuer nothing else is known.
+    if token.count(".") == 2 and ports.issuer is not None:
+        return bearers.principal(ports.issuer.names, ports.issuer.claims(token))
     return _of_api_token(token, ports)
 
 

@@ -41,10 +41,10 @@ def problems(values: Mapping[str, str], function: Function) -> Iterator[str]:
                 yield _wrong(setting.name, value, setting.form, source_of(setting, function))
             elif not (value or setting.default or setting.optional):
                 yield f"{setting.name} is not set: {setting.meaning} ({setting.source})"
-    pair = cluster.S3_SECRET_KEYS
-    if function.scope == "tenant" and len(missing := [name for name in pair if not values.get(name)]) == 1:
-        together = f"{' and '.join(pair)} come together or not at all"
-        yield f"{missing[0]} is not set: {together} (Secret {function.bucket_secret})"
+    for setting in SETTINGS:
+        if setting.used_by(function) and values.get(setting.beside) and not values.get(setting.name):
+            together = f"{' and '.join(sorted((setting.name, setting.beside)))} come together or not at all"
+            yield f"{setting.name} is not set: {together} ({source_of(setting, function)})"
 
 
 def key_problems(role: str, contents: Mapping[str, str | None]) -> Iterator[str]:

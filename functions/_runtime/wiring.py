@@ -6,7 +6,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from functions._domain.ports import Broker, Engine, Ledger, Recipient, Role, Signatures, Signer, Storage, Translator
+from functions._domain.issuers import ClaimNames
+from functions._domain.ports import (
+    Broker,
+    Engine,
+    Issuer,
+    Ledger,
+    Recipient,
+    Role,
+    Signatures,
+    Signer,
+    Storage,
+    Translator,
+)
 from functions._runtime.settings import MissingSetting, required
 from functions.declaration import Function
 
@@ -76,6 +88,22 @@ class WiredPorts:
 
         private = [self._values[name] for name in ("POLYGLOT_DATA", "POLYGLOT_KEYS") if self._values.get(name)]
         return ChildTranslator(hidden=[Path(folder) for folder in private if Path(folder).is_dir()])
+
+    @cached_property
+    def issuer(self) -> Issuer | None:
+        """Who says who people are."""
+        address = self._values.get("POLYGLOT_OIDC_ISSUER")
+        if not address:
+            return None
+        from functions._backends.issuer_keys import IssuerKeys
+        from functions._backends.oidc import OidcIssuer
+
+        names = ClaimNames(
+            self._values.get("POLYGLOT_OIDC_SUBJECT_CLAIM") or ClaimNames.subject,
+            self._values.get("POLYGLOT_OIDC_ROLES_CLAIM") or ClaimNames.roles,
+            self._values.get("POLYGLOT_OIDC_ROLE_PREFIX", ""),
+        )
+        return OidcIssuer(IssuerKeys(address), self._setting("POLYGLOT_OIDC_AUDIENCE"), names)
 
     @cached_property
     def broker(self) -> Broker:

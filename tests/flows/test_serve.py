@@ -15,7 +15,7 @@ import urllib3
 
 from functions._runtime.local import loopback
 from functions._runtime.serve import options
-from functions.declaration import FUNCTIONS
+from functions.declaration import FUNCTIONS, TOKEN_LIMIT
 from tests.parts import alive, eventually
 
 SLOW = """\
@@ -106,6 +106,17 @@ def test_a_step_may_take_as_long_as_its_service_lets_it_also_while_its_pod_is_st
     assert chosen["timeout"] == 0
     assert chosen["graceful_timeout"] == function.timeout > 30  # type: ignore[attr-defined]
     assert chosen["threads"] > function.concurrency  # type: ignore[attr-defined]
+
+
+def test_a_token_may_be_as_long_as_is_declared(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, url), urllib3.PoolManager() as pool:
+        assert eventually(lambda: answers(url), 30)
+
+        def status(length: int) -> int:
+            headers = {"Authorization": f"Bearer {'x' * length}", "Connection": "close"}
+            return pool.request("GET", f"{url}?seconds=0", headers=headers, retries=False, timeout=60).status
+
+        assert (status(TOKEN_LIMIT), status(TOKEN_LIMIT + 2048)) == (200, 431)
 
 
 @pytest.mark.slow

@@ -94,7 +94,9 @@ def test_a_role_secrets_keys_are_the_files_that_the_function_reads(tmp_path: Pat
 def test_settings_that_the_example_lacks_are_secret_of_the_cluster_of_the_embedded_platform_or_seldom() -> None:
     embedded = {"POLYGLOT_DATA", "POLYGLOT_PLATFORM_PID"}
     secret = {"POLYGLOT_KEYS", *cluster.S3_SECRET_KEYS}
-    assert set(MEANING) - set(CLUSTER) == {"POLYGLOT_FORWARD", "OTEL_EXPORTER_OTLP_ENDPOINT", *secret, *embedded}
+    issuer = {f"POLYGLOT_OIDC_{name}" for name in ("ISSUER", "AUDIENCE", "SUBJECT_CLAIM", "ROLES_CLAIM", "ROLE_PREFIX")}
+    seldom = {"POLYGLOT_FORWARD", "OTEL_EXPORTER_OTLP_ENDPOINT", *issuer}
+    assert set(MEANING) - set(CLUSTER) == {*seldom, *secret, *embedded}
 
 
 def test_every_image_has_a_containerfile_whose_extras_exist() -> None:

@@ -43,6 +43,16 @@ def test_of_a_deployment_with_which_nothing_is_wrong_nothing_is_said_to_be(view:
     assert found["rights"].found.endswith("may what they need, and no more")
 
 
+def test_an_issuer_that_does_not_answer_from_here_may_answer_functions(view: FakeView) -> None:
+    put("POLYGLOT_OIDC_ISSUER", "http://127.0.0.1:9")(view)
+    put("POLYGLOT_OIDC_AUDIENCE", "polyglot-acme")(view)
+    nowhere = {"POLYGLOT_S3_URL": "http://127.0.0.1:9", "POLYGLOT_RPC_URL": "http://127.0.0.1:9"}
+    found = {one.name: one for one in cluster.looks(ARGS, view, nowhere)}["issuer"]
+    assert (found.ok, found.known) == (True, False)
+    assert found.found.startswith("from here: http://127.0.0.1:9/.well-known/openid-configuration does not answer")
+    assert "POLYGLOT_OIDC_ISSUER" in found.remedy
+
+
 def test_only_the_namespace_is_told_where_it_is_missing() -> None:
     (found,) = cluster.looks(ARGS, FakeView(), {})
     assert (found.name, found.ok) == ("namespace", False)

@@ -23,6 +23,8 @@ GOOD = {
     "POLYGLOT_EVIDENCE_LOG": "0xe7f1725e7734ce288f8367e1bb143e90bb3f0512",
     "AWS_ACCESS_KEY_ID": "acme",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI",
+    "POLYGLOT_OIDC_ISSUER": "https://login.example.org/realms/acme",
+    "POLYGLOT_OIDC_AUDIENCE": "polyglot-acme",
     "POLYGLOT_FORWARD": "acme-models=acme@http://broker/acme/polyglot\nbee=bee@http://broker/bee/polyglot",
 }
 WRONG = {
@@ -37,6 +39,16 @@ WRONG = {
     "POLYGLOT_BROKER_URL": ["", "broker-ingress.knative-eventing"],
     "POLYGLOT_ENGINE": ["Argo", "kubeflow"],
     "POLYGLOT_TRAINING_DISK": ["10Gi", "0"],
+    "POLYGLOT_OIDC_ISSUER": [
+        "",
+        "login.example.org",
+        "http://login.example.org",
+        "https://login.example.org?realm=acme",
+    ],
+    "POLYGLOT_OIDC_AUDIENCE": ["", "polyglot acme"],
+    "POLYGLOT_OIDC_SUBJECT_CLAIM": ["a b", ".sub"],
+    "POLYGLOT_OIDC_ROLES_CLAIM": ["roles."],
+    "POLYGLOT_OIDC_ROLE_PREFIX": ["polyglot "],
     "POLYGLOT_FORWARD": ["", "acme", "a=b@http://x", "acme-models=acme@broker", "aaa=a@http://x,aaa=b@http://y"],
 }
 NO_ROLE = next(one for one in FUNCTIONS if one.name == "deploy")
@@ -86,6 +98,16 @@ def test_a_secrets_value_is_never_shown(value: str) -> None:
 def test_credentials_may_be_left_to_botocore() -> None:
     given = {name: value for name, value in GOOD.items() if not name.startswith("AWS_")}
     assert list(problems(given, NO_ROLE)) == []
+
+
+def test_an_issuer_and_its_audience_come_together_or_not_at_all() -> None:
+    register = by_name("register")
+    pair = ("POLYGLOT_OIDC_ISSUER", "POLYGLOT_OIDC_AUDIENCE")
+    neither = {name: value for name, value in GOOD.items() if name not in pair}
+    assert list(problems(neither, register)) == []
+    for name in pair:
+        (found,) = problems({**neither, name: GOOD[name]}, register)
+        assert "POLYGLOT_OIDC_AUDIENCE and POLYGLOT_OIDC_ISSUER come together or not at all (ConfigMap" in found
 
 
 def test_the_process_engine_needs_the_embedded_platforms_folder_and_argo_does_not() -> None:

@@ -9,6 +9,7 @@ looks at a tenant's deployment on Kubernetes.
     ledger      contracts, roles, and the keys that act in them
     view        the Kubernetes API, as the others see it
     given       what a namespace gives its functions: settings, credentials, keys
+    issuer      whose tokens are taken beside API tokens
     deployment  Services, Broker, Triggers, the timer
     rights      Argo Workflows, and who may do what with it
     variants    what variants, those for GPU nodes too, need of the cluster
@@ -57,7 +58,7 @@ def _own_namespace() -> str:
 
 
 def _of_shell(args: argparse.Namespace) -> Iterator[Check]:
-    from functions._cli.doctor import functions, ledger, store
+    from functions._cli.doctor import functions, issuer, ledger, store
 
     values = {**LOCAL, **os.environ}
     mend = "start it, or mend {}"
@@ -65,6 +66,7 @@ def _of_shell(args: argparse.Namespace) -> Iterator[Check]:
         guarded("functions", lambda: functions.looks(args), mend.format("POLYGLOT_URL and POLYGLOT_TOKEN")),
         guarded("storage", lambda: store.looks(values), mend.format("POLYGLOT_S3_URL, POLYGLOT_BUCKET and AWS_…")),
         guarded("ledger", lambda: ledger.looks(values), mend.format("POLYGLOT_RPC_URL and POLYGLOT_LEDGER")),
+        guarded("issuer", lambda: issuer.looks(values), mend.format("POLYGLOT_OIDC_ISSUER")),
     )
 
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Mapping
 
-from functions._cli.doctor import deployment, functions, given, ledger, rights, store, variants
+from functions._cli.doctor import deployment, functions, given, issuer, ledger, rights, store, variants
 from functions._cli.doctor.checks import Check, clock, guarded, unknown, wrong
 from functions._cli.doctor.view import View
 from functions._domain import cluster as names
@@ -51,7 +51,7 @@ def _seen(view: View, api: str, kind: str, name: str) -> Manifest | None:
 
 
 def _outside(values: Mapping[str, str], found: given.Given) -> Iterator[Check]:
-    """Store and ledger; that they do not answer from here need not mean that they do not answer functions."""
+    """Store, ledger and issuer; that they do not answer from here need not mean that they do not answer functions."""
     if not values.get("POLYGLOT_BUCKET") or not values.get("POLYGLOT_LEDGER"):
         return
     here = "where it has another address here, set {} in this shell"
@@ -61,6 +61,8 @@ def _outside(values: Mapping[str, str], found: given.Given) -> Iterator[Check]:
         yield from guarded("storage", lambda: store.looks(values), here.format("POLYGLOT_S3_URL"), is_near=False)
     remedy = here.format("POLYGLOT_RPC_URL")
     yield from guarded("ledger", lambda: ledger.looks(values, found.public), remedy, is_near=False)
+    remedy = "nobody gets in with its tokens unless functions reach it: mend POLYGLOT_OIDC_ISSUER, or the way there"
+    yield from guarded("issuer", lambda: issuer.looks(values), remedy, is_near=False)
 
 
 def _functions(args: argparse.Namespace, shell: Mapping[str, str]) -> Iterator[Check]:
