@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import RSAAlgorithm
 
 from functions._backends.issuer_keys import ALGORITHMS, FRESH, GAPS, KEPT, IssuerKeys, fetched
 from functions._backends.oidc import OidcIssuer
@@ -191,7 +192,11 @@ UNUSABLE: dict[str, Callable[[Any], dict[str, Any]]] = {
     "operations of no kind": lambda key: public_jwk(key, "first", key_ops=7),
     "for another algorithm": lambda key: public_jwk(key, "first", alg="RS512"),
     "for a symmetric algorithm": lambda key: public_jwk(key, "first", alg="HS256"),
-    "with its private half": lambda key: public_jwk(key, "first", d=encoded(b"\1" * 256)),
+    "with its private half": lambda key: {
+        **RSAAlgorithm.to_jwk(key, as_dict=True),
+        "kid": "first",
+        "key_ops": ["verify"],
+    },
     "a shared secret": lambda key: {"kty": "oct", "kid": "first", "k": encoded(b"\1" * 64), "alg": "HS256"},
     "too short": lambda key: public_jwk(rsa.generate_private_key(65537, 1024), "first"),
     "without a modulus": lambda key: {"kty": "RSA", "kid": "first", "e": "AQAB"},
