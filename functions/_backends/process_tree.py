@@ -44,8 +44,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def _from_ps() -> Iterator[_Process]:
-    listing = subprocess.run(["ps", "-axo", "pid=,ppid=,pgid=,stat=,rss="], capture_output=True, text=True, check=False)  # noqa: S607
-    for row in listing.stdout.splitlines():
+    for row in _ps("-axo", "pid=,ppid=,pgid=,stat=,rss=").splitlines():
         pid, parent, group, state, memory = row.split()
         if "Z" not in state:
             yield _Process(int(pid), int(parent), int(group), int(memory) * 1024)
@@ -111,5 +110,9 @@ def birth(pid: int) -> str:
     if sys.platform == "linux":
         fields = _stat(pid)
         return fields[19] if fields and fields[0] not in "ZX" else ""
-    shown = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S607
-    return shown.stdout.strip()
+    return _ps("-o", "lstart=", "-p", str(pid)).strip()
+
+
+def _ps(*options: str) -> str:
+    """What ``ps`` prints, where there is no /proc; its place differs between systems."""
+    return subprocess.run(["ps", *options], capture_output=True, text=True, check=False).stdout  # noqa: S607 - see above

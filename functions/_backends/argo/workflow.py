@@ -133,7 +133,7 @@ def _trainer(run: Run) -> "models.ContainerNode":
 
     surroundings = {
         "HOME": "/tmp",  # noqa: S108 - a volume of its own
-        "TMPDIR": "/tmp",  # noqa: S108
+        "TMPDIR": "/tmp",  # noqa: S108 - the same
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         **variables(run, LAYOUT),
@@ -215,7 +215,7 @@ def _mount(name: str, path: Path, read_only: bool = False) -> "models.VolumeMoun
 
 def _results() -> list["models.VolumeMount"]:
     """What a training may write to."""
-    places = {"model": LAYOUT.model, "output": LAYOUT.output, "scratch": Path("/tmp")}  # noqa: S108
+    places = {"model": LAYOUT.model, "output": LAYOUT.output, "scratch": Path("/tmp")}  # noqa: S108 - as above
     return [_mount(name, path) for name, path in places.items()]
 
 
