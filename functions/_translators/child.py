@@ -26,6 +26,9 @@ from functions._domain.formats import Format, ModelFile, detect
 
 REFUSED = 3
 SCHEMA = "polyglot/translation-report/v1"
+NODES_BOUND = 50_000
+"""Operations of a graph; with more than that no exporter or runtime here would end."""
+
 _REASON_BOUND = 300
 
 
@@ -87,6 +90,14 @@ def _root_cause(error: BaseException) -> str:
         error = error.__cause__
     text = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {text[:_REASON_BOUND]}"
+
+
+def refuse_more_nodes(count: int) -> None:
+    """Raises RejectedContent where a graph has more operations than anything here would end with."""
+    if count > NODES_BOUND:
+        raise RejectedContent(
+            f"it has more than {NODES_BOUND} operations, which nothing here would end with: write loops as loops"
+        )
 
 
 def model_in(folder: Path) -> Format:

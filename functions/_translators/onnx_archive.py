@@ -10,11 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from functions._domain.errors import RejectedContent
-from functions._translators.child import refusing
+from functions._translators.child import refuse_more_nodes, refusing
 
 _AGAIN = "export the model again, with ONNX's own operators and its weights beside it"
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-_NODES_BOUND = 50_000
 _TAKEN_NAMES = ("model.onnx", "report.json", "refusal.json")
 _EXTERNAL = 1
 """``TensorProto.EXTERNAL``"""
@@ -57,9 +56,8 @@ def load(path: Path) -> Archive:
 
 def _vet_operators(model: Any) -> None:
     own = {(function.domain, function.name) for function in model.functions}
-    for count, node in enumerate(nodes(model)):
-        if count >= _NODES_BOUND:
-            raise RejectedContent(f"it has more than {_NODES_BOUND} nodes, which no runtime here would end with")
+    refuse_more_nodes(sum(1 for _ in nodes(model)))
+    for node in nodes(model):
         if node.domain not in _DOMAINS and (node.domain, node.op_type) not in own:
             shown = f"{node.domain}.{node.op_type}"[:100]
             raise RejectedContent(

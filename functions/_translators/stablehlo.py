@@ -21,6 +21,7 @@ from functions._translators import (
     stablehlo_scatter,
     stablehlo_shapes,
 )
+from functions._translators.child import refuse_more_nodes
 from functions._translators.inputs import Input
 from functions._translators.stablehlo_elementwise import Handler
 from functions._translators.stablehlo_graph import Graph, Tensor, onnx_type
@@ -37,7 +38,6 @@ HANDLERS: Mapping[str, Handler] = {
 COMPOSITES: Mapping[str, Handler] = {**stablehlo_elementwise.COMPOSITES, **stablehlo_reductions.COMPOSITES}
 _ASSERTIONS = frozenset(("shape_assertion",))
 _IDLE = re.compile(r"stablehlo\.(shift_(left|right_logical|right_arithmetic)|bitcast_convert|rng_bit_generator)")
-_OPERATIONS_BOUND = 200_000
 _DEPTH_BOUND = 100
 
 
@@ -179,10 +179,7 @@ class _Writer:
         self, graph: Graph, operation: Operation, operands: Sequence[Tensor], known: Mapping[Value, Tensor]
     ) -> list[Tensor]:
         self._count += 1
-        if self._count > _OPERATIONS_BOUND:
-            raise RejectedContent(
-                f"it has more than {_OPERATIONS_BOUND} operations, once its functions are written out"
-            )
+        refuse_more_nodes(self._count)
         if method := self.STRUCTURE.get(operation.name):
             results: list[Tensor] = getattr(self, method)(graph, operation, operands, known)
             return results

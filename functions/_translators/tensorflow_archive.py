@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from functions._domain.errors import RejectedContent
-from functions._translators.child import refusing
+from functions._translators.child import refuse_more_nodes, refusing
 from functions._translators.tensorflow_graph import dtype_of
 
 _AGAIN = "save it again with tf.saved_model.save(model, folder, signatures=…) or, in Keras, model.export(folder)"
@@ -81,7 +81,9 @@ def _vetted(meta: Any, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) ->
     serving = graph.needed(tensor.name for tensor in (*inputs.values(), *outputs.values()))
     starting = graph.needed(initializers)
     restoring = graph.needed([restore, file_name] if restore else [])
-    _refuse_unknown(graph.operations(serving | starting | restoring))
+    everything = graph.operations(serving | starting | restoring)
+    refuse_more_nodes(len(everything))
+    _refuse_unknown(everything)
     _refuse_side_effects(graph.operations(serving | starting))
     _refuse_but_restoring(graph.operations(restoring))
     return SavedModel(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from functions._domain.errors import RejectedContent
-from functions._translators.child import refusing
+from functions._translators.child import refuse_more_nodes, refusing
 
 _AGAIN = "save it with torch.export.save(torch.export.export(model.cpu().eval(), (example,)), 'model.pt2')"
 _RECORDS = re.compile(
@@ -108,8 +108,17 @@ def vetted(document: dict[str, Any]) -> dict[str, Any]:
         "graph_module": {**_without_metadata(root), "treespec_namedtuple_fields": {}},
     }
     kept["graph_module"]["module_call_graph"] = [entry for entry in root["module_call_graph"] if entry["fqn"] == ""]
+    refuse_more_nodes(_count(kept))
     _vet(kept, "")
     return kept
+
+
+def _count(value: Any) -> int:
+    """The operations in a document, also those of branches."""
+    if isinstance(value, dict):
+        own = sum(len(part) for key, part in value.items() if key == "nodes" and isinstance(part, list))
+        return own + sum(map(_count, value.values()))
+    return sum(map(_count, value)) if isinstance(value, list) else 0
 
 
 def _without_metadata(value: Any) -> Any:

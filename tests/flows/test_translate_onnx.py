@@ -287,7 +287,7 @@ def invalid(path: Path) -> Path:
 
 
 HOSTILE = {
-    "many nodes": (many_nodes, "more than 50000 nodes"),
+    "many nodes": (many_nodes, "more than 50000 operations"),
     "an operator of ones own": (
         lambda path: branches(path, "Special", "house"),
         "'house.Special' is none of ONNX's own",

@@ -110,5 +110,5 @@ def test_functions_that_grow_without_end_are_refused() -> None:
     taken, given = Value("float32", ()), Value("float32", ())
     last = (Operation("stablehlo.negate", (taken,), (given,)), Operation("func.return", (given,), ()))
     program["f60"] = Block((taken,), last)
-    with pytest.raises(RejectedContent, match="more than 200000 operations"):
+    with pytest.raises(RejectedContent, match="more than 50000 operations"):
         written(program, (Input("x", "float32", ()),), (0,), {"y": ()})

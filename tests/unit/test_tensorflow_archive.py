@@ -105,6 +105,13 @@ def to_itself(meta):
                 node.attr["f"].func.name = function.signature.name
 say("calls itself", saved("itself", plain), to_itself)
 
+def many(meta):
+    for function in meta.graph_def.library.function:
+        for node in list(function.node_def):
+            if node.op == "Relu":
+                function.node_def.extend([node] * 100_000)
+say("many operations", saved("many", plain), many)
+
 def without_a_function(meta):
     del meta.graph_def.library.function[:]
 say("lacks a function", saved("lacking", plain), without_a_function)
@@ -194,3 +201,7 @@ def test_a_broken_model_is_refused_with_what_is_missing(answers: Mapping[str, st
 
 def test_a_function_that_calls_itself_ends_the_vetting_too(answers: Mapping[str, str]) -> None:
     assert answers["calls itself"].startswith("kept: ")
+
+
+def test_a_graph_of_a_hundred_thousand_operations_is_refused(answers: Mapping[str, str]) -> None:
+    assert "more than 50000 operations" in answers["many operations"]

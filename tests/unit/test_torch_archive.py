@@ -207,3 +207,12 @@ def test_a_model_on_a_gpu_is_refused_with_the_way_out() -> None:
     changed["graph_module"]["graph"]["tensor_values"]["x"]["device"] = {"type": "cuda", "index": 0}
     with pytest.raises(RejectedContent, match=r"'cuda': move it to the CPU"):
         vetted(changed)
+
+
+def test_a_graph_of_a_hundred_thousand_operations_is_refused() -> None:
+    changed = document()
+    changed["graph_module"]["graph"]["nodes"] *= 50_000
+    vetted(changed)
+    changed["graph_module"]["graph"]["nodes"] *= 2
+    with pytest.raises(RejectedContent, match="more than 50000 operations"):
+        vetted(changed)
