@@ -22,6 +22,7 @@ import numpy
 
 from functions._domain.errors import RejectedContent
 from functions._translators.columns import Column, draw_table
+from functions._translators.decks import Deck
 
 Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
@@ -30,7 +31,7 @@ FLOATS, WHOLES = (
     ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
 )
 TAKEN = (*FLOATS, *WHOLES, "bool")
-_ELEMENTS_BOUND = 2**24
+_ELEMENTS_BOUND, _CASES_BOUND = 2**24, 64
 _SAMPLES = ("samples.npz", "samples.json")
 _SAMPLES_BOUND, _ROWS_BOUND = 64 * 2**20, 512
 _OPERATIONS = {
@@ -139,8 +140,12 @@ def _evaluated(node: ast.expr, values: Mapping[str, int], whole: str) -> int:
 
 
 def draw(signature: Signature, seed: int, *, few: bool = False) -> list[Case]:
-    """Cases at each size: with numbers around the centre and with numbers evenly spread, or in turn where ``few``."""
+    """Cases at each size: with numbers around the centre and with numbers evenly spread, or in turn where ``few``.
+
+    Unless ``few``, more cases follow until every whole number that an input may take was in one, or there are many.
+    """
     generator = numpy.random.default_rng(seed)
+    decks = _decks(generator, signature.inputs)
     steps = max((len(options) for options in signature.sizes.values()), default=1)
     cases = []
     for step in range(steps):
@@ -152,21 +157,36 @@ def draw(signature: Signature, seed: int, *, few: bool = False) -> list[Case]:
         sized = ", ".join(f"{symbol}={value}" for symbol, value in values.items()) or "fixed sizes"
         manners = ("normal", "even")
         for manner in (manners[step % 2],) if few else manners:
-            arrays = tuple(_drawn(generator, known, values, manner) for known in signature.inputs)
+            arrays = tuple(_drawn(generator, known, values, manner, decks) for known in signature.inputs)
             cases.append(Case(f"{manner}, {sized}", arrays))
+    largest = {symbol: max(options) for symbol, options in signature.sizes.items()}
+    while not few and len(cases) < _CASES_BOUND and any(deck.left for deck in decks.values()):
+        arrays = tuple(_drawn(generator, known, largest, "normal", decks) for known in signature.inputs)
+        cases.append(Case(f"whole numbers that were in none before, {len(cases) + 1}", arrays))
     return cases
 
 
-def _drawn(generator: numpy.random.Generator, known: Input, values: Mapping[str, int], manner: str) -> Array:
+def _decks(generator: numpy.random.Generator, inputs: Sequence[Input]) -> dict[str, Deck]:
+    """For each input of whole numbers, but for masks, those it may take."""
+    found = {}
+    for known in inputs:
+        if known.dtype in WHOLES and (known.low, known.high) != (0, 1):
+            bounds = numpy.iinfo(known.dtype)
+            low, high = max(known.low, int(bounds.min)), min(known.high, int(bounds.max) - 1)
+            found[known.name] = Deck(generator, low, high)
+    return found
+
+
+def _drawn(
+    generator: numpy.random.Generator, known: Input, values: Mapping[str, int], manner: str, decks: Mapping[str, Deck]
+) -> Array:
     shape = tuple(side if isinstance(side, int) else evaluate(side, values) for side in known.shape)
     if numpy.prod(shape, dtype="float64") > _ELEMENTS_BOUND:
         raise RejectedContent(f"input {known.name!r} has the shape {shape}: more numbers than can be measured with")
-    if known.dtype == "bool" or (known.dtype in WHOLES and (known.low, known.high) == (0, 1)):
+    if known.name in decks:
+        return decks[known.name].deal(shape).astype(known.dtype)
+    if known.dtype == "bool" or known.dtype in WHOLES:
         return _mask(generator, shape, known.centre).astype(known.dtype)
-    if known.dtype in WHOLES:
-        bounds = numpy.iinfo(known.dtype)
-        low, high = max(known.low, int(bounds.min)), min(known.high, int(bounds.max) - 1)
-        return generator.integers(low, high + 1, shape, dtype="int64").astype(known.dtype)
     if known.columns:
         return draw_table(generator, known.columns, shape[0], manner).astype(known.dtype)
     unit = generator.standard_normal(shape) if manner == "normal" else generator.uniform(-1.75, 1.75, shape)

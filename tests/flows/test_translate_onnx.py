@@ -191,7 +191,7 @@ def test_the_reference_evaluator_runs_the_source_where_it_can(reports: Reports) 
 
 
 def test_inputs_fit_the_graph(reports: Reports) -> None:
-    assert (reports["tokens"]["cases"], reports["tokens"]["skipped"]) == (6, [])
+    assert (reports["tokens"]["cases"], reports["tokens"]["skipped"]) == (7, [])
     assert (reports["fixed"]["cases"], reports["perceptron"]["cases"], reports["trees"]["cases"]) == (2, 6, 7)
     assert reports["image"]["skipped"] == []
 

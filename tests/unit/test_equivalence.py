@@ -292,6 +292,39 @@ def test_inputs_fit_the_signature_at_three_sizes() -> None:
         assert small.max() > 10
 
 
+@settings(max_examples=25, deadline=None)
+@given(vocabulary=st.integers(3, 300), seed=st.integers(0, 9))
+def test_every_token_of_a_small_vocabulary_is_in_some_case(vocabulary: int, seed: int) -> None:
+    tokens = Input("tokens", "int32", ("batch", "length"), low=0, high=vocabulary - 1)
+    signature = Signature((tokens,), {"batch": (1, 2, 3), "length": (1, 5, 6)})
+    drawn = [case.arrays[0] for case in draw(signature, seed)]
+    assert {int(token) for array in drawn for token in array.reshape(-1)} == set(range(vocabulary))
+    assert {array.shape for array in drawn} == {(1, 5), (2, 6), (3, 1), *([(3, 6)] if len(drawn) > 6 else [])}
+
+
+def test_a_large_vocabulary_or_model_does_not_make_cases_without_end() -> None:
+    tokens = Input("tokens", "int64", ("batch", 4), low=0, high=2**40)
+    words = Input("tokens", "int64", ("batch", 4), low=0, high=99_999)
+    assert len(draw(Signature((tokens,), {"batch": (1, 2, 3)}), 0)) == 6
+    assert len(draw(Signature((words,), {"batch": (1, 2, 3)}), 0)) == 64
+    assert len(draw(Signature((words,), {"batch": (1, 2, 3)}), 0, few=True)) == 3
+
+
+def test_one_altered_row_of_a_table_is_found(model: Path) -> None:
+    table = GENERATOR.standard_normal((200, 4)).astype("float32")
+    changed = table.copy()
+    changed[137] *= 1.01
+    node = helper.make_node("Gather", ["table", "tokens"], ["rows"])
+    tokens = helper.make_tensor_value_info("tokens", TensorProto.INT64, ["batch"])
+    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", 4])
+    graph = helper.make_graph([node], "net", [tokens], [rows], [numpy_helper.from_array(changed, "table")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(model))
+    signature = Signature((Input("tokens", "int64", ("batch",), high=199),), {"batch": (1, 2, 5)})
+    for seed in range(5):
+        report = measure(model, lambda arrays: [table[arrays[0]]], draw(signature, seed), None)
+        assert report["verdict"] == "not-equal"
+
+
 @pytest.mark.parametrize("dtype", ["bool", "int64"])
 def test_a_mask_never_hides_a_whole_row(dtype: str) -> None:
     padding = Input("m", dtype, ("batch", "length")).like(numpy.zeros((2, 5), dtype))
