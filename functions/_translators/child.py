@@ -37,20 +37,23 @@ class Options:
     """What was asked for: an ONNX opset, or None for the lowest that works, and the seed of the measuring.
 
     With ``measure`` nothing is exported: what lies in the target is measured. ``accelerator`` is what it is measured on
-    beside the CPU.
+    beside the CPU. ``one_file`` are the bytes of weights above which they lie in a second file, since protobuf ends at
+    2 GiB.
     """
 
     opset: int | None = None
     seed: int = 0
     measure: bool = False
     accelerator: str = "none"
+    one_file: int = 1_900_000_000
 
     @classmethod
     def read(cls, path: Path) -> "Options":
         """From a JSON file; names that this version does not know are left alone."""
         asked = json.loads(path.read_bytes())
         accelerator = str(asked.get("accelerator") or "none")
-        return cls(asked.get("opset"), asked.get("seed") or 0, asked.get("measure") is True, accelerator)
+        one_file = asked.get("one_file", cls.one_file)
+        return cls(asked.get("opset"), asked.get("seed") or 0, asked.get("measure") is True, accelerator, one_file)
 
 
 Translate = Callable[[Path, Path, Options], Mapping[str, object]]

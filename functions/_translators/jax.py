@@ -31,10 +31,9 @@ from functions._translators.inputs import TAKEN, Array, Input, Signature
 _AGAIN = "export it again with jax.export.export(jax.jit(function), platforms=('cpu',))(…).serialize()"
 _OPSETS = (18, 19, 20, 21, 22, 23)
 """The operators that are written have been the same since 18, but for dtypes."""
-_ONE_FILE_BOUND = 1_900_000_000
 
 
-def read(folder: Path, known: Format, _options: Options) -> Source:
+def read(folder: Path, known: Format, options: Options) -> Source:
     """A loaded program. Raises RejectedContent where it cannot be read, measured or written in ONNX."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
@@ -51,7 +50,7 @@ def read(folder: Path, known: Format, _options: Options) -> Source:
         platform = exported.platforms.index("cpu") if len(exported.platforms) > 1 else None
         model = stablehlo.written(program, inputs, exported.module_kept_var_idx, _outputs(exported, inputs), platform)
     signature = Signature(bounded(inputs, rows_reached(model)), _sizes(inputs))
-    return Source(_runner(exported), signature, (), "StableHLO", _exporter(model))
+    return Source(_runner(exported), signature, (), "StableHLO", _exporter(model, options.one_file))
 
 
 def _program(exported: Any) -> Any:
@@ -134,13 +133,13 @@ def _runner(exported: Any) -> Run:
     return run
 
 
-def _exporter(model: Any) -> Callable[[Path, int], int]:
+def _exporter(model: Any, one_file: int) -> Callable[[Path, int], int]:
     import onnx
 
     from functions._translators import stablehlo
 
     def export(path: Path, opset: int) -> int:
-        large = model.ByteSize() > _ONE_FILE_BOUND
+        large = model.ByteSize() > one_file
         onnx.save(stablehlo.stamped(model, opset), str(path), save_as_external_data=large, location=f"{path.name}.data")
         return opset
 

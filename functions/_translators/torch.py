@@ -23,7 +23,7 @@ def read(folder: Path, known: Format, options: Options) -> Source:
     torch.manual_seed(options.seed)
     torch.set_grad_enabled(False)  # this process translates, and ends
     if known.name == "pt2":
-        return torch_program.read(folder / known.main)
+        return torch_program.read(folder / known.main, options.one_file)
     return torch_script.read(folder / known.main)
 
 

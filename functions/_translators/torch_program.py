@@ -12,19 +12,20 @@ from functions._translators import torch_archive
 from functions._translators.equivalence import Run, Source
 from functions._translators.inputs import TAKEN, WHOLES, Array, Case, Input, Signature, sizes
 
-_ONE_FILE_BOUND = 1_900_000_000
-"""Protobuf ends at 2 GiB; above this the weights lie in a second file."""
 
+def read(path: Path, one_file: int) -> Source:
+    """The source that an archive holds; above ``one_file`` bytes its weights will lie in a second file.
 
-def read(path: Path) -> Source:
-    """The source that an archive holds. Raises RejectedContent where it cannot be read or measured."""
+    Raises:
+        RejectedContent: it cannot be read or measured.
+    """
     program = torch_archive.load(path)
     inputs = tuple(_input(node) for node in _placeholders(program))
     examples = _example_case(program, inputs)
     if examples:
         inputs = tuple(known.like(array) for known, array in zip(inputs, examples[0].arrays, strict=True))
     signature = Signature(_bounded_by_vocabulary(program, inputs), _symbol_sizes(program))
-    return Source(_runner(program), signature, examples, "torch.onnx.export, dynamo", _exporter(program))
+    return Source(_runner(program), signature, examples, "torch.onnx.export, dynamo", _exporter(program, one_file))
 
 
 def _placeholders(program: Any) -> list[Any]:
@@ -134,7 +135,7 @@ def arrays_of(outputs: Any) -> list[Array]:
     return [tensor.detach().numpy() for tensor in tensors]
 
 
-def _exporter(program: Any) -> Callable[[Path, int], int]:
+def _exporter(program: Any, one_file: int) -> Callable[[Path, int], int]:
     import torch
 
     def export(path: Path, opset: int) -> int:
@@ -143,7 +144,7 @@ def _exporter(program: Any) -> Callable[[Path, int], int]:
             raise RuntimeError("the exporter returned nothing")
         _strip(exported.model)
         weights = sum(weight.const_value.nbytes for weight in exported.model.graph.initializers.values())
-        exported.save(str(path), external_data=weights > _ONE_FILE_BOUND)
+        exported.save(str(path), external_data=weights > one_file)
         return int(exported.model.opset_imports[""])
 
     return export

@@ -90,7 +90,7 @@ def translations(
     models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Future[dict[str, Any]]]]:
     """The reports of all good models, two at a time."""
-    target = tmp_path_factory.mktemp("targets")
+    target = tmp_path_factory.mktemp("of-the-child")
     with ThreadPoolExecutor(2) as pool:
         yield {
             name: pool.submit(
@@ -130,7 +130,7 @@ def test_two_translations_are_the_same_bytes_and_name_no_place(
     report: Callable[[str], dict[str, Any]], translations: object, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert report("conv")["figures"] == report("again")["figures"]
-    folder = next(tmp_path_factory.getbasetemp().glob("targets*"))
+    folder = next(tmp_path_factory.getbasetemp().glob("of-the-child*"))
     one, other = ((folder / name / "model.onnx").read_bytes() for name in ("conv", "again"))
     assert one == other
     assert b"site-packages" not in one
