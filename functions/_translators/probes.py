@@ -8,6 +8,7 @@ lie next to its threshold, and where chance does not find a pair that is told tw
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
+from typing import Any
 
 import numpy
 
@@ -24,7 +25,10 @@ _DRAWS, _PAIRS_BOUND = 4, 100
 
 @dataclass(frozen=True)
 class _Side:
-    """What a path asks of one column: between two numbers, or one of some categories and none of others."""
+    """What a path asks of one column: between two numbers, or one of some categories and none of others.
+
+    Above infinity there is what is missing: scikit-learn has splits that nothing else passes.
+    """
 
     low: float = -numpy.inf
     high: float = numpy.inf
@@ -40,7 +44,7 @@ class _Side:
     @property
     def is_open(self) -> bool:
         """Whether there is anything that it asks for."""
-        return self.low < self.high and (self.only is None or bool(self.only - self.never))
+        return (self.low < self.high or self.low == numpy.inf) and (self.only is None or bool(self.only - self.never))
 
     def takes(self, number: float) -> bool:
         """Whether a number is what it asks for."""
@@ -54,6 +58,8 @@ class _Side:
         if self.never:
             found = next((point for point in column.points if self.takes(point)), None)
             return float(max(self.never) + 1) if found is None else found
+        if self.low == numpy.inf:
+            return numpy.nan
         if numpy.isfinite(self.low) and numpy.isfinite(self.high):
             return (self.low + self.high) / 2
         spread = column.spread or 1.0
@@ -71,6 +77,7 @@ def threshold_columns(trees: Sequence[Tree], features: int, *, missing: bool = F
 
 
 def _around(thresholds: Array, missing: bool) -> Column:
+    thresholds = thresholds[_is_between(thresholds)]
     if not thresholds.size:
         return Column(missing=missing)
     points = numpy.quantile(thresholds, numpy.linspace(0, 1, min(_POINTS_BOUND, thresholds.size)))
@@ -124,7 +131,8 @@ def _box(tree: Tree, node: int, parents: Array, top: int = -1) -> _Box:
     box: dict[int, _Side] = {}
     child, above = node, int(parents[node])
     while above >= 0 and child != top:
-        feature, threshold = int(tree.feature[above]), float(tree.threshold[above])
+        feature, limit = int(tree.feature[above]), tree.threshold[above]
+        threshold = float(limit) if _is_between(limit) else float(numpy.copysign(numpy.inf, limit))
         goes_left = bool(tree.left[above] == child)
         if above in tree.categories:
             members = frozenset(tree.categories[above])
@@ -194,6 +202,8 @@ def _beside(tree: Tree, node: int, gap: float, column: Column, ways: _Ways) -> A
     if node in tree.categories:
         return numpy.array([way.choose(column) for way in ways])
     threshold = tree.threshold[node : node + 1]
+    if not _is_between(threshold)[0]:
+        return numpy.array([column.points[0] if column.points else 0.0, numpy.nan])
     if gap:
         apart = gap * (column.spread or 1.0)
         return numpy.concatenate([threshold - apart, threshold + apart])
@@ -202,3 +212,8 @@ def _beside(tree: Tree, node: int, gap: float, column: Column, ways: _Ways) -> A
         return numpy.concatenate([numpy.nextafter(right, numpy.float32(-numpy.inf)), right])
     left = not_above(threshold)
     return numpy.concatenate([left, numpy.nextafter(left, numpy.float32(numpy.inf))])
+
+
+def _is_between(thresholds: Array) -> Any:
+    """Which thresholds have numbers of float32 on both sides; on the other side of the rest is what is missing."""
+    return numpy.abs(thresholds) < numpy.finfo("float32").max

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from functions._translators.columns import Column, columns_like, draw_table
 from functions._translators.ensemble import DOMAIN, OPERATOR, VERSION, attributes
 from functions._translators.inputs import Array, Input, Signature, draw
-from functions._translators.probes import probes
+from functions._translators.probes import probes, threshold_columns
 from functions._translators.splits import Tree, not_above, not_below
 
 FEATURES = 4
@@ -105,6 +105,21 @@ def summed(trees: list[Tree], rows: Array) -> Array:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return numpy.asarray(session.run(None, {"x": rows})[0])
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-3])
+@pytest.mark.parametrize("threshold", [numpy.inf, 1e300])
+def test_a_split_that_only_missing_numbers_pass_is_tried_by_one(threshold: float, gap: float) -> None:
+    """Beside it are splits above, which sends missing numbers the same way, and below, which looks elsewhere."""
+    feature, limits = numpy.array([1, 1, 0, 3, 0, 0, 0]), numpy.array([5.0, threshold, 0, -90.0, 0, 0, 0])
+    left, right = numpy.array([1, 4, -1, 5, -1, -1, -1]), numpy.array([2, 3, -1, 6, -1, -1, -1])
+    missing, values = numpy.array([True, *[False] * 6]), numpy.arange(14).reshape(7, 2)
+    tree = Tree(feature, limits, left, right, missing, values)
+    for columns in (COLUMNS, threshold_columns([tree], FEATURES)):
+        rows = probes([tree], columns, numpy.random.default_rng(0), gap)
+        assert not numpy.isinf(rows).any()
+        assert set(tree.leaves(rows)) == {2, 4, 5, 6}
+        assert all(numpy.isfinite([column.spread, *column.points]).all() for column in columns)
 
 
 def test_what_is_no_tree_is_told() -> None:
