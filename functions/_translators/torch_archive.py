@@ -24,9 +24,10 @@ _RECORDS = re.compile(
     r"|\.storage_alignment"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DOTTED = re.compile(r"|(?!__)[A-Za-z0-9_]+(\.(?!__)[A-Za-z0-9_]+)*")
+_DOTTED = re.compile(r"|(?!__)[A-Za-z0-9_-]+(\.(?!__)[A-Za-z0-9_-]+)*")
+"""Names of parameters: what is no identifier is a key, such as torchvision's ``block1-0``, and written as a text."""
 _OPERATOR = re.compile(
-    r"torch\.ops\.(aten|prims|quantized_decomposed)\.(?!__)[A-Za-z0-9_]+\.(?!__)[A-Za-z0-9_]+"
+    r"torch\.ops\.(aten|prims|quantized_decomposed)\.((?!__)[A-Za-z0-9_]+|__(and|or|xor)__)\.(?!__)[A-Za-z0-9_]+"
     r"|torch\.ops\.higher_order\.(cond|while_loop|scan|map_impl|associative_scan|wrap_with_set_grad_enabled)"
     r"|torch\.sym_(int|float|max|min|not|ite|sum|sqrt)|math\.(ceil|floor|trunc|sqrt|pow)"
     r"|_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|pow|neg|pos|abs|eq|ne|lt|le|gt|ge|and_|or_|not_|xor)"

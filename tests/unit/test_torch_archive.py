@@ -82,7 +82,14 @@ def test_a_plain_model_passes_without_names_of_the_machine_that_saved_it() -> No
 
 @pytest.mark.parametrize(
     "target",
-    ["torch.ops.aten.add.Tensor", "torch.ops.higher_order.cond", "_operator.getitem", "math.ceil", "torch.sym_max"],
+    [
+        "torch.ops.aten.add.Tensor",
+        "torch.ops.aten.__and__.Tensor",
+        "torch.ops.higher_order.cond",
+        "_operator.getitem",
+        "math.ceil",
+        "torch.sym_max",
+    ],
 )
 def test_computations_of_pytorch_pass(target: str) -> None:
     changed = document()
@@ -94,7 +101,8 @@ def test_computations_of_pytorch_pass(target: str) -> None:
     "target",
     [
         "torch.os.system", "torch.ops.aten.from_file.default", "torch.load", "torch.ops.mylib.op.default", "math.inf",
-        "torch.ops.aten.__class__.x", "_operator.methodcaller", "#extension:op", "os.system", "torch.ops.load_library",
+        "torch.ops.aten.__class__.x", "torch.ops.aten.__and__.__class__", "_operator.methodcaller", "#extension:op",
+        "os.system", "torch.ops.load_library",
         "torch.ops.higher_order.triton_kernel_wrapper_functional", "torch.hub.load", "torch.ops.aten.add.Tensor\n",
     ],
 )  # fmt: skip
@@ -196,6 +204,18 @@ def test_a_name_that_is_code_or_a_class_is_refused(change: Callable[[dict[str, A
     change(changed)
     with pytest.raises(RejectedContent):
         vetted(changed)
+
+
+def test_a_parameter_may_be_named_by_a_key_that_is_no_identifier() -> None:
+    for name, passes in (("trunk.block1-0.weight", True), ("a'b", False), ('a"b', False), ("a b", False), ("a-", True)):
+        changed = document()
+        arg = {"name": "x"}
+        changed["graph_module"]["signature"]["input_specs"] = [{"parameter": {"arg": arg, "parameter_name": name}}]
+        if passes:
+            vetted(changed)
+        else:
+            with pytest.raises(RejectedContent, match="which no plain exported model has"):
+                vetted(changed)
 
 
 def test_guards_are_python_code_and_left_out() -> None:
