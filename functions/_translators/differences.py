@@ -4,7 +4,8 @@ A number ``a`` is accepted for ``e`` where
 
     |a - e| <= relative * |e| + absolute * (the median size of the output's numbers)
 
-so that neither a large offset nor small outputs hide an error.
+so that neither a large offset nor small outputs hide an error: numbers of a billionth are judged like those of ten.
+That size is at least a thousandth of the largest, since the least of many probabilities has no digits to speak of.
 
     >>> compare(numpy.float32([1, 2]), numpy.float32([1, 2])).equal
     True
@@ -25,7 +26,12 @@ TOLERANCES: Mapping[str, Mapping[str, Any]] = {
     "float16": {"relative": 1e-2, "absolute": 5e-3, "reason": "11 bits; one side may sum in float32 and round once"},
     "other": {"relative": 0.0, "absolute": 0.0, "reason": "whole numbers and truth values are exact"},
 }
-_SMALLEST_SCALE = 1e-3
+_SMALLEST_SHARE = 1e-3
+"""Of an output's largest number: below that its numbers are not what it says, such as all probabilities but one."""
+_SMALLEST_NORMALS = 16
+"""Numbers next to the smallest normal one of their dtype have few digits, whatever computed them."""
+_NOTHING_SCALE = 1e-3
+"""Of an output in which there are zeros only."""
 _MASKED = 1e30
 """Attention masks and the like put such numbers into outputs; they are no measure of the others."""
 
@@ -41,7 +47,9 @@ class Difference:
     problem: str | None = None
 
 
-def compare(expected: Array, actual: Array, coarsest: str = "float64", *, undefined: bool = False) -> Difference:
+def compare(
+    expected: Array, actual: Array, coarsest: str = "float64", *, undefined: bool = False, largest_of_all: float = 0.0
+) -> Difference:
     """The difference of two outputs, judged by the dtype of the expected one.
 
     Args:
@@ -49,6 +57,7 @@ def compare(expected: Array, actual: Array, coarsest: str = "float64", *, undefi
         actual: what is judged.
         coarsest: the coarsest dtype that went in, since a float32 model does not become exact by answering in float64.
         undefined: whether anything is accepted in the place of a NaN of the source.
+        largest_of_all: the largest number of this output in any case, where there are others.
     """
     expected, actual = _plain(expected), _plain(actual)
     if expected.dtype != actual.dtype or expected.shape != actual.shape:
@@ -62,7 +71,15 @@ def compare(expected: Array, actual: Array, coarsest: str = "float64", *, undefi
     same_places = numpy.array_equal(wanted[~finite], given[~finite], equal_nan=True)
     if not same_places or not numpy.isfinite(given[finite]).all():
         return unlike("NaN or infinity in other places than expected")
-    return _compare_numbers(wanted[finite], given[finite], _tolerance(expected, coarsest))
+    return _compare_numbers(wanted[finite], given[finite], _coarser(expected, coarsest), largest_of_all)
+
+
+def largest(expected: Array) -> float:
+    """The size of an output's largest number; masks and infinity are none, and 0 stands for no number at all."""
+    if expected.dtype.name not in FLOATS:
+        return 0.0
+    sizes = numpy.abs(expected[numpy.isfinite(expected)].astype("float64"))
+    return float(numpy.max(sizes[sizes < _MASKED], initial=0.0))
 
 
 def unlike(problem: str) -> Difference:
@@ -92,8 +109,9 @@ def rows_apart(expected: Array, actual: Array, like: Array, coarsest: str = "flo
 
 def allowed(sizes: Array, like: Array, coarsest: str) -> Array:
     """How far numbers of these sizes may be off in an output like this one."""
-    usual = _scale(numpy.abs(like[numpy.isfinite(like)].astype("float64")))
-    return _allowed(sizes, usual, _tolerance(like, coarsest))
+    dtype = _coarser(like, coarsest)
+    usual = _scale(numpy.abs(like[numpy.isfinite(like)].astype("float64")), dtype)
+    return _allowed(sizes, usual, TOLERANCES[dtype])
 
 
 def _by_row(elements: Array) -> Array:
@@ -105,8 +123,8 @@ def _plain(array: Array) -> Array:
     return array.astype(object) if array.dtype.kind in "US" else array
 
 
-def _tolerance(expected: Array, coarsest: str) -> Mapping[str, Any]:
-    return TOLERANCES[min(expected.dtype.name, coarsest, key=FLOATS.index)]
+def _coarser(expected: Array, coarsest: str) -> str:
+    return min(expected.dtype.name, coarsest, key=FLOATS.index)
 
 
 def _compare_exact(expected: Array, actual: Array) -> Difference:
@@ -119,21 +137,25 @@ def _compare_exact(expected: Array, actual: Array) -> Difference:
     return Difference(float(apart.max()), 0.0, False, False, f"{count} of {expected.size} whole numbers differ")
 
 
-def _compare_numbers(wanted: Array, given: Array, tolerance: Mapping[str, Any]) -> Difference:
+def _compare_numbers(wanted: Array, given: Array, dtype: str, largest_of_all: float) -> Difference:
     apart, sizes = numpy.abs(given - wanted), numpy.abs(wanted)
     if not apart.any():
         return Difference()
-    scale = _scale(sizes)
-    within = apart <= _allowed(sizes, scale, tolerance)
+    scale = _scale(sizes, dtype, largest_of_all)
+    within = apart <= _allowed(sizes, scale, TOLERANCES[dtype])
     # Relative to a number next to zero, any rounding is large: those are taken relative to a thousandth of the scale.
     relative = apart / numpy.maximum(sizes, scale * 1e-3)
     return Difference(float(apart.max()), float(relative.max()), False, bool(within.all()))
 
 
-def _scale(sizes: Array) -> float:
-    """The median size of an output's numbers; masks and zeros are no measure of the others."""
+def _scale(sizes: Array, dtype: str, largest_of_all: float = 0.0) -> float:
+    """The median size of an output's numbers, zeros and masks apart, or a share of the largest where that is more."""
     typical = sizes[(sizes > 0) & (sizes < _MASKED)]
-    return max(float(numpy.median(typical)) if typical.size else 0.0, _SMALLEST_SCALE)
+    top = max(largest_of_all, float(numpy.max(typical, initial=0.0)))
+    if not top:
+        return _NOTHING_SCALE
+    middle = float(numpy.median(typical)) if typical.size else 0.0
+    return max(middle, _SMALLEST_SHARE * top, _SMALLEST_NORMALS * float(numpy.finfo(dtype).tiny))
 
 
 def _allowed(sizes: Array, scale: float, tolerance: Mapping[str, Any]) -> Array:

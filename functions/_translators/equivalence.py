@@ -8,6 +8,7 @@ whose answer the ONNX text itself gives. What counts as different is told in ``f
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy
 
 from functions._domain.errors import RejectedContent
 from functions._translators.child import refusing
-from functions._translators.differences import TOLERANCES, Difference, compare, unlike, verdict
+from functions._translators.differences import TOLERANCES, Difference, compare, largest, unlike, verdict
 from functions._translators.flips import Choice, settle
 from functions._translators.inputs import FLOATS, Array, Case, Samples, Signature
 from functions._translators.runtime import CPU, OPTIMIZATIONS, Session, present
@@ -26,6 +27,7 @@ Run = Callable[[Sequence[Array]], Sequence[Array]]
 
 _CHUNK = 64
 _NAMED_FLIPS = 100
+_NOTHING = numpy.empty(0)
 
 
 @dataclass(frozen=True)
@@ -209,11 +211,12 @@ def _answer(session: Session, case: Case, wanted: Sequence[Array]) -> Answer:
 def _findings(outputs: Sequence[str], drawn: Sequence[Answer], sampled: Sequence[Answer]) -> list[Finding]:
     """Every output of every answer. Inputs for which the source has no number say nothing where others do."""
     undefined = not all(_has_nan(answer) for answer in (*drawn, *sampled))
-    coarsest = _coarsest(drawn)
+    coarsest, answers = _coarsest(drawn), (*drawn, *sampled)
+    tops = [max(map(largest, each)) for each in zip_longest(*(answer.wanted for answer in answers), fillvalue=_NOTHING)]
     return [
         Finding(name, answer.case.name, difference)
-        for answer in (*drawn, *sampled)
-        for name, difference in _compared(outputs, answer, coarsest, undefined)
+        for answer in answers
+        for name, difference in _compared(outputs, answer, coarsest, undefined, tops)
     ]
 
 
@@ -227,7 +230,7 @@ def _coarsest(answers: Sequence[Answer]) -> str:
 
 
 def _compared(
-    outputs: Sequence[str], answer: Answer, coarsest: str, undefined: bool
+    outputs: Sequence[str], answer: Answer, coarsest: str, undefined: bool, tops: Sequence[float]
 ) -> Iterator[tuple[str, Difference]]:
     wanted, given = answer.wanted if answer.settled is None else answer.settled, answer.given
     names = [*outputs, *(f"output_{index}" for index in range(len(outputs), len(wanted)))]
@@ -237,7 +240,10 @@ def _compared(
         elif index >= len(wanted) or index >= len(given):
             yield name, unlike(f"missing: {len(given)} outputs where {len(wanted)} were expected")
         else:
-            yield name, compare(wanted[index], given[index], coarsest, undefined=undefined)
+            yield (
+                name,
+                compare(wanted[index], given[index], coarsest, undefined=undefined, largest_of_all=tops[index]),
+            )
 
 
 def _all_figures(findings: Sequence[Finding]) -> dict[str, dict[str, object]]:

@@ -193,7 +193,11 @@ def outputs(draw: st.DrawFn) -> Array:
 
 def scale_of(values: Array) -> float:
     found = numpy.abs(values.astype("float64"))
-    return max(float(numpy.median(found[found > 0])) if found.any() else 0.0, 1e-3)
+    if not found.any():
+        return 1e-3
+    return max(
+        float(numpy.median(found[found > 0])), 1e-3 * float(found.max()), 16 * float(numpy.finfo(values.dtype).tiny)
+    )
 
 
 @given(expected=outputs(), data=st.data())
@@ -233,6 +237,31 @@ def test_a_float32_model_that_answers_in_float64_is_judged_as_float32() -> None:
     assert compare(expected, actual, "float32").within
     assert not compare(expected, actual).within
     assert compare(expected.astype("float16"), expected.astype("float16") + numpy.float16(0.002), "float32").within
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-6, 1.0, 1e6])
+def test_an_error_is_found_whatever_the_size_of_all_outputs(size: float) -> None:
+    expected = (size * GENERATOR.uniform(0.5, 1, (4, 5))).astype("float32")
+    changed = expected.copy()
+    changed[1, 2] *= numpy.float32(1.001)
+    assert not compare(expected, changed).within
+    assert compare(expected, (expected * numpy.float32(1 + 1e-6))).within
+
+
+def test_the_least_of_many_probabilities_are_no_measure_of_the_others() -> None:
+    expected = numpy.array([[1.0, *[1e-20] * 20]], dtype="float32")
+    changed = expected.copy()
+    changed[0, 5] = 1e-9
+    assert compare(expected, changed).within
+    changed[0, 5] = 1e-6
+    assert not compare(expected, changed).within
+
+
+def test_small_numbers_in_one_case_are_judged_beside_those_of_others(model: Path) -> None:
+    """One number next to zero is what large ones left when they cancelled each other."""
+    small, rounded = numpy.array([1e-6], "float32"), numpy.array([1.0004e-6], "float32")
+    assert not compare(small, rounded).within
+    assert compare(small, rounded, largest_of_all=1.0).within
 
 
 def test_masked_numbers_are_no_measure_of_the_others() -> None:
