@@ -52,11 +52,16 @@ demo: setup ## Show the main job: register, train, translate, verify, tamper (EX
 .PHONY: test
 test: setup setup-frameworks check test-contracts ## Run every check and every test that needs no cluster
 	@# Flows start and kill real processes: what fails beside another worker has to fail alone too.
-	$(BIN)/pytest -m "not cluster" -n 2 --dist loadfile || $(BIN)/pytest -m "not cluster" --last-failed --last-failed-no-failures none
+	$(BIN)/pytest -m "not cluster and not terraform" -n 2 --dist loadfile || $(BIN)/pytest -m "not cluster and not terraform" --last-failed --last-failed-no-failures none
 
 .PHONY: test-cluster
 test-cluster: setup ## Run the tests that need a cluster (KUBECONFIG), with the images of POLYGLOT_IMAGES or build/images.json
 	$(BIN)/pytest -m cluster --durations=20 tests/cluster
+
+.PHONY: test-terraform
+test-terraform: setup ## Check the Terraform modules; on a cluster (KUBECONFIG) apply the examples, let two tenants work, destroy
+	terraform/check.sh
+	$(BIN)/pytest -m "cluster or terraform" --durations=10 tests/terraform
 
 .PHONY: images
 images: setup ## Build the functions' images (TOOL= REGISTRY=name/ TAG= BASE= ONLY=ledger,argo PUSH=1 BUILD_OPTIONS=)

@@ -1,5 +1,6 @@
 """The Argo engine over a cluster that is a fake: what it submits, and what it makes of what Argo and Kubernetes say."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -165,6 +166,16 @@ def test_our_container_with_credentials_is_started_before_the_training_could_tou
     assert [one["name"] for one in template["containerSet"]["containers"]] == [KEEP, TRAIN]
     assert template["containerSet"]["containers"][0]["dependencies"] == [TRAIN]
     assert not any("artifacts" in template.get(side, {}) for side in ("inputs", "outputs"))
+
+
+def test_argos_own_containers_are_locked_down_too() -> None:
+    patch = json.loads(workflow(a_run(), Place(OURS))["spec"]["podSpecPatch"])
+    locked = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    assert patch == {
+        "initContainers": [{"name": "init", "securityContext": locked}],
+        "containers": [{"name": "wait", "securityContext": locked}],
+    }
+    assert "{{" not in workflow(a_run(), Place(OURS))["spec"]["podSpecPatch"]  # Argo would replace it
 
 
 def test_resources_deadline_and_arguments_are_those_of_the_registration() -> None:

@@ -287,6 +287,20 @@ def test_a_cluster_without_gpus_is_no_fault_and_is_told(
     assert (found.ok, found.known, said in found.found) == (True, False, True)
 
 
+def test_a_deployment_without_variants_for_gpus_is_no_fault_and_is_told(view: FakeView) -> None:
+    of_gpus = [key for key in view.objects if "-gpu" in key[1]]
+    for key in of_gpus:
+        del view.objects[key]
+    found = all_of(view)
+    assert wrong(found) == {}
+    assert (found["GPU variants"].known, "translate-torch-gpu" in found["GPU variants"].found) == (False, True)
+
+
+def test_half_a_variant_for_gpus_is_a_fault(view: FakeView) -> None:
+    drop("Service", "translate-torch-gpu")(view)
+    assert set(wrong(all_of(view))) == {"Services"}
+
+
 def test_gpus_and_flags_are_looked_at_only_where_a_variant_needs_them(view: FakeView) -> None:
     flags((), "false")(view)
     cpu_only = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from functions._cli.doctor.checks import Check, fine, judged, listed, wrong
+from functions._cli.doctor.checks import Check, fine, judged, listed, unknown, wrong
 from functions._cli.doctor.view import View
 from functions._domain import cluster as names
 from functions._runtime import manifests
@@ -18,10 +18,23 @@ IN_MEMORY = "MTChannelBasedBroker"
 
 def looks(view: View, functions: Sequence[Function] = FUNCTIONS) -> Iterator[Check]:
     """Look at all of them; those of a kind that are ready are one check together."""
-    wanted = manifests.objects(functions)
+    left_out = [service for service in _for_gpus(functions) if _is_left_out(view, service, functions)]
+    wanted = [one for name, group in manifests.documents(functions).items() if name not in left_out for one in group]
+    if left_out:
+        yield unknown("GPU variants", f"not deployed: {listed(left_out)}", "what asks for a GPU waits for them")
     for kind in KINDS:
         yield from _kind(view, kind, [one for one in wanted if one["kind"] == kind])
     yield from broker(view)
+
+
+def _for_gpus(functions: Sequence[Function]) -> list[str]:
+    return [service for function in functions for service, variant in function.builds if variant and variant.gpu]
+
+
+def _is_left_out(view: View, service: str, functions: Sequence[Function]) -> bool:
+    """Whether nothing of a Service is there: a cluster without GPUs need not have it."""
+    group = manifests.documents(functions)[service]
+    return not any(view.get(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in group)
 
 
 def _kind(view: View, kind: str, wanted: Sequence[Manifest]) -> Iterator[Check]:
