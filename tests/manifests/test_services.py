@@ -33,6 +33,7 @@ def test_everything_goes_to_zero_and_only_what_reserves_little_starts_when_it_is
     for function, variant, service in services():
         annotations = service["spec"]["template"]["metadata"]["annotations"]
         scale = {name.split("/")[1]: value for name, value in annotations.items()}
+        assert scale.get("target-utilization-percentage") == ("100" if function.concurrency == 1 else None)
         assert scale["min-scale"] == "0"
         assert scale["initial-scale"] == ("0" if variant else "1")
         if not (variant and variant.gpu):  # test_a_gpu_variant_takes_a_gpu_only_when_it_is_needed

@@ -50,11 +50,14 @@ def _scale(function: Function, variant: Variant | None) -> dict[str, str]:
     """Scale bounds.
 
     A variant starts when it is first asked: each reserves gigabytes, and all of them together more than a node or a
-    quota may have. Two never share a GPU, which an update would otherwise need.
+    quota may have. Two never share a GPU, which an update would otherwise need. What takes one request at a time is
+    wanted once for each: Knative aims at 70 % of it otherwise, and starts two for the first.
     """
     on_gpu = bool(variant and variant.gpu)
     bounds = {"initial": 0 if variant else 1, "min": 0, "max": 1 if on_gpu else function.max_scale}
     found = {f"autoscaling.knative.dev/{which}-scale": str(number) for which, number in bounds.items()}
+    if function.concurrency == 1:
+        found["autoscaling.knative.dev/target-utilization-percentage"] = "100"
     return {**found, **({"serving.knative.dev/progress-deadline": GPU_DEADLINE} if on_gpu else {})}
 
 
