@@ -62,6 +62,13 @@ resource "kubectl_manifest" "namespace" {
 
   # So that `terraform destroy` ends when nothing is left.
   wait = true
+
+  lifecycle {
+    precondition {
+      condition     = length(local.files) > 0
+      error_message = "knative/rendered is not there: take this module by a relative path in a checkout, or from git with the whole repository (git::https://…//terraform/modules/tenant); Terraform copies a module that is named by an absolute path without what is beside it."
+    }
+  }
 }
 
 locals {
@@ -410,7 +417,7 @@ resource "terraform_data" "ready" {
 
   provisioner "local-exec" {
     command     = "bash '${path.module}/scripts/wait-until-ready.sh'"
-    environment = merge(local.environment, { NAMESPACE = var.name, EXPECTED_URL = local.url, ROUTED = sort(local.routed)[0], SECONDS_AT_MOST = var.ready_timeout })
+    environment = merge(local.environment, { NAMESPACE = var.name, EXPECTED_URL = local.url, ROUTED = try(sort(local.routed)[0], ""), SECONDS_AT_MOST = var.ready_timeout })
   }
 
   depends_on = [kubectl_manifest.service, kubectl_manifest.broker, kubectl_manifest.delivery]
