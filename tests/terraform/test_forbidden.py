@@ -369,10 +369,14 @@ sys.exit("looked: " + json.dumps(found))
 
 
 def test_a_training_container_finds_no_credential_and_no_open_door(
-    acme: Tenant, globex: Tenant, ours: str, script_image: str
+    acme: Tenant, globex: Tenant, tmp_path: Path, script_image: str
 ) -> None:
+    """The script comes in its dataset: a command is not that long."""
     script = SEARCH.format(ours=acme.namespace, theirs=globex.namespace, bucket=acme.bucket, their_bucket=globex.bucket)
-    model = chains.ask(acme, ours, script_image, script, name="looks-around")
+    (tmp_path / "look.py").write_text(script)
+    dataset = chains.dataset_of(acme, tmp_path, name="looks-around")
+    run = "exec(open('/opt/ml/input/data/train/look.py').read())"
+    model = chains.ask(acme, dataset, script_image, run, name="looks-around")
     reason = chains.wait_for(acme, model, ["failed"])["reason"]
     found = json.loads(reason[reason.index("looked: ") + len("looked: ") :].splitlines()[0])
     assert (found["variables"], found["files"]) == ([], [])
