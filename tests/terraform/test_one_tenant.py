@@ -43,8 +43,9 @@ def one(terraform: None, cluster: Edge, images: Path, tmp_path_factory: pytest.T
         made.workspace.apply(made.variables)
         yield made
     finally:
-        made.workspace.apply({**made.variables, "force_destroy": True})
-        made.workspace.destroy()
+        if made.workspace.resources():
+            made.workspace.apply({**made.variables, "force_destroy": True})
+            made.workspace.destroy()
 
 
 def test_the_outputs_say_where_it_is_and_what_is_done_next(one: One) -> None:

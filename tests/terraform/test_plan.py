@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,18 +28,14 @@ NOWHERE = {
 API_SERVER = "192.0.2.1"
 
 
-@pytest.fixture(scope="module")
-def plan(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The plan of the example for a tenant on a cluster that is nowhere."""
-    place = tmp_path_factory.mktemp("plan")
+def nowhere(place: Path, example: str) -> tuple[Workspace, dict[str, object]]:
+    """An example for a cluster that is nowhere, and its variables but for the tenants."""
     (place / "kubeconfig").write_text(yaml.safe_dump(NOWHERE))
     services = (one for one in manifests.objects() if one["kind"] == "Service")
     images = {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in services}
     (place / "images.json").write_text(json.dumps({name: f"registry.example.org/{name}:1" for name in images}))
-    workspace = Workspace.copied(
-        place, "examples/one-tenant", {"AWS_ACCESS_KEY_ID": "owner", "AWS_SECRET_ACCESS_KEY": "hidden-away"}
-    )
-    return workspace.plan({
+    workspace = Workspace.copied(place, example, {"AWS_ACCESS_KEY_ID": "owner", "AWS_SECRET_ACCESS_KEY": "hidden-away"})
+    return workspace, {
         "kubeconfig": str(place / "kubeconfig"),
         "images": str(place / "images.json"),
         "domain": "example.org",
@@ -46,9 +43,14 @@ def plan(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
         "api_server": [f"{API_SERVER}/32"],
         "store_public_url": "https://s3.example.org",
         "chain_id": 1337,
-        "ledger_address": "0x" + "1" * 40,
-        "evidence_log_address": "0x" + "2" * 40,
-    })  # fmt: skip
+    }
+
+
+@pytest.fixture(scope="module")
+def plan(terraform: None, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The plan of the example for one tenant."""
+    workspace, variables = nowhere(tmp_path_factory.mktemp("plan"), "examples/one-tenant")
+    return workspace.plan({**variables, "ledger_address": "0x" + "1" * 40, "evidence_log_address": "0x" + "2" * 40})
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,19 @@ def test_the_quota_has_room_for_a_deployment_and_a_chain(applied: Mapping[tuple[
 
 def _mebibytes(quantity: str) -> int:
     return int(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
+
+
+def test_two_tenants_are_planned_apart_and_never_with_one_ledger(terraform: None, tmp_path: Path) -> None:
+    workspace, variables = nowhere(tmp_path, "examples/two-tenants")
+    ours, theirs = (
+        {"ledger_address": f"0x{one * 40}", "evidence_log_address": f"0x{other * 40}"} for one, other in ("ab", "cd")
+    )
+    said = workspace.refused({**variables, "tenants": {"acme": ours, "globex": {**ours}}})
+    assert "two have the same ledger_address" in said
+    plan = workspace.plan({**variables, "tenants": {"acme": ours, "globex": theirs}})
+    planned = [one["change"]["after"] for one in plan["resource_changes"] if one["type"] == "kubectl_manifest"]
+    namespaces = [one["override_namespace"] or yaml.safe_load(one["yaml_body"])["metadata"]["name"] for one in planned]
+    assert namespaces.count("acme") == namespaces.count("globex") == len(planned) / 2
 
 
 def test_no_credential_of_whoever_applies_is_planned(plan: Any) -> None:

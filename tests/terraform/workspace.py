@@ -106,8 +106,10 @@ class Workspace:
         return self.ok("destroy", "-input=false", "-auto-approve", "-no-color")
 
     def resources(self) -> list[str]:
-        """The addresses of what there is."""
-        return self.ok("state", "list").split()
+        """The addresses of what there is; none where nothing was ever applied."""
+        ended = self.run("state", "list")
+        assert ended.returncode == 0 or "No state file was found" in ended.stderr, ended.stderr
+        return ended.stdout.split()
 
     def kept(self) -> str:
         """All that Terraform keeps: the state, the one before, and plans as far as they can be shown."""
