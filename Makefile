@@ -35,6 +35,10 @@ setup-frameworks: .venv/frameworks ## Install what the other translators and the
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt $(TORCH_OPTIONS) --compile-bytecode --editable '.[$(EXTRAS),$(FRAMEWORKS)]'
 	@touch $@
 
+.venv/architectures: .venv/frameworks
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt $(TORCH_OPTIONS) --compile-bytecode --editable '.[$(EXTRAS),$(FRAMEWORKS),architectures]'
+	@touch $@
+
 contracts/node_modules/ready: contracts/package-lock.json
 	@command -v npm >/dev/null || { echo "Node.js 20 or newer with npm is needed (it brings the EVM node)"; exit 1; }
 	@echo "Installing the EVM node, the Solidity compiler and OpenZeppelin from npm (once)"
@@ -97,6 +101,10 @@ bench: setup ## Compare with the raw tools, both sides in one run; writes benchm
 .PHONY: bench-cluster
 bench-cluster: setup ## Measure the functions on a cluster, with the images of POLYGLOT_IMAGES or build/images.json; writes benchmarks/cluster.md
 	$(BIN)/python -m benchmarks.cluster
+
+.PHONY: compatibility
+compatibility: setup setup-frameworks .venv/architectures ## Translate architectures of every framework (LIBRARIES='timm flax'); writes docs/compatibility.md
+	$(BIN)/python -m benchmarks.compatibility $(LIBRARIES)
 
 .PHONY: generate
 generate: setup ## Make generated files again: manifests, ABI and bytecode, gas snapshot

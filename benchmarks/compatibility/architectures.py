@@ -10,16 +10,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """One row: its name, the library it comes from, which framework translates it, an expression that makes it."""
+    """One row: its name, the library it comes from, which framework translates it, an expression that makes it.
+
+    ``data`` is the table of ``sklearn.datasets`` that an estimator is trained with.
+    """
 
     name: str
     library: str
     framework: str
     code: str
+    data: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from all others."""
+        return self.library, self.name, self.data
 
 
-def _rows(library: str, framework: str, codes: Mapping[str, str]) -> tuple[Architecture, ...]:
-    return tuple(Architecture(name, library, framework, code) for name, code in codes.items())
+def _rows(library: str, framework: str, codes: Mapping[str, str], data: str = "") -> tuple[Architecture, ...]:
+    return tuple(Architecture(name, library, framework, code, data) for name, code in codes.items())
 
 
 def _vision(name: str, size: int = 224) -> str:
@@ -73,10 +82,14 @@ TRANSFORMERS = {
 KERAS = {
     name: f"applied(keras.applications.{name}, {size})"
     for name, size in {
-        "MobileNet": 128, "MobileNetV2": 128, "MobileNetV3Small": 128, "EfficientNetB0": 128, "EfficientNetV2B0": 128,
-        "NASNetMobile": 224, "DenseNet121": 128, "ResNet50": 128, "ResNet50V2": 128, "Xception": 128, "ConvNeXtTiny": 128,
+        "MobileNet": 128, "MobileNetV2": 128, "EfficientNetB0": 128, "NASNetMobile": 224, "DenseNet121": 128,
+        "ResNet50": 128, "ResNet50V2": 128, "Xception": 128,
     }.items()
+} | {
+    name: f"applied(keras.applications.{name}, 128, include_preprocessing=False)"
+    for name in ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny")
 }  # fmt: skip
+"""Those that would scale pixels themselves are given what comes after: drawn inputs are no pixels."""
 
 TENSORFLOW = {
     "dense": "module(16, keras.layers.Dense(32, 'relu'), keras.layers.Dense(4))",
@@ -84,23 +97,26 @@ TENSORFLOW = {
     "lstm": "module((12, 8), keras.layers.LSTM(16), keras.layers.Dense(3))",
 }  # fmt: skip
 
-SKLEARN = {
-    "LogisticRegression": "fitted(linear_model.LogisticRegression(max_iter=500))",
-    "DecisionTreeClassifier": "fitted(tree.DecisionTreeClassifier(random_state=0))",
-    "RandomForestClassifier": "fitted(ensemble.RandomForestClassifier(30, random_state=0))",
-    "ExtraTreesClassifier": "fitted(ensemble.ExtraTreesClassifier(30, random_state=0))",
-    "GradientBoostingClassifier": "fitted(ensemble.GradientBoostingClassifier(n_estimators=20, random_state=0))",
-    "HistGradientBoostingClassifier": "fitted(ensemble.HistGradientBoostingClassifier(max_iter=20, random_state=0))",
-    "AdaBoostClassifier": "fitted(ensemble.AdaBoostClassifier(n_estimators=20, random_state=0))",
-    "SVC": "fitted(svm.SVC(probability=True, random_state=0))",
-    "LinearSVC": "fitted(svm.LinearSVC(random_state=0))",
-    "MLPClassifier": "fitted(neural_network.MLPClassifier((32,), max_iter=60, random_state=0))",
-    "KNeighborsClassifier": "fitted(neighbors.KNeighborsClassifier())",
-    "GaussianNB": "fitted(naive_bayes.GaussianNB())",
-    "StandardScaler, PCA, SVC": "fitted(pipeline.make_pipeline(preprocessing.StandardScaler(), decomposition.PCA(10), svm.SVC(probability=True, random_state=0)))",
-    "Ridge": "fitted(linear_model.Ridge())",
-    "RandomForestRegressor": "fitted(ensemble.RandomForestRegressor(30, random_state=0))",
-    "MLPRegressor": "fitted(neural_network.MLPRegressor((32,), max_iter=60, random_state=0))",
+CLASSIFIERS = {
+    "LogisticRegression": "fitted(linear_model.LogisticRegression(max_iter=500), data)",
+    "DecisionTreeClassifier": "fitted(tree.DecisionTreeClassifier(random_state=0), data)",
+    "RandomForestClassifier": "fitted(ensemble.RandomForestClassifier(30, random_state=0), data)",
+    "ExtraTreesClassifier": "fitted(ensemble.ExtraTreesClassifier(30, random_state=0), data)",
+    "GradientBoostingClassifier": "fitted(ensemble.GradientBoostingClassifier(n_estimators=20, random_state=0), data)",
+    "HistGradientBoostingClassifier": "fitted(ensemble.HistGradientBoostingClassifier(max_iter=20, random_state=0), data)",
+    "AdaBoostClassifier": "fitted(ensemble.AdaBoostClassifier(n_estimators=20, random_state=0), data)",
+    "SVC": "fitted(svm.SVC(probability=True, random_state=0), data)",
+    "LinearSVC": "fitted(svm.LinearSVC(random_state=0), data)",
+    "MLPClassifier": "fitted(neural_network.MLPClassifier((32,), max_iter=60, random_state=0), data)",
+    "KNeighborsClassifier": "fitted(neighbors.KNeighborsClassifier(), data)",
+    "GaussianNB": "fitted(naive_bayes.GaussianNB(), data)",
+    "StandardScaler, PCA, SVC": "fitted(pipeline.make_pipeline(preprocessing.StandardScaler(), decomposition.PCA(10), svm.SVC(probability=True, random_state=0)), data)",
+}  # fmt: skip
+
+REGRESSORS = {
+    "Ridge": "fitted(linear_model.Ridge(), data)",
+    "RandomForestRegressor": "fitted(ensemble.RandomForestRegressor(30, random_state=0), data)",
+    "MLPRegressor": "fitted(neural_network.MLPRegressor(hidden_layer_sizes=(32,), max_iter=60, random_state=0), data)",
 }  # fmt: skip
 
 XGBOOST = {
@@ -118,10 +134,13 @@ LIGHTGBM = {
 }
 
 FLAX = {
-    "dense": "written(Dense(rngs=nnx.Rngs(0)), (16,))",
-    "convolutional": "written(Convolutional(rngs=nnx.Rngs(0)), (16, 16, 3))",
-    "attention": "written(Attention(rngs=nnx.Rngs(0)), (12, 32))",
-    "mixer": "written(Mixer(rngs=nnx.Rngs(0)), (16, 24))",
+    "perceptron": "written(flax_models.Perceptron, 'b, 16')",
+    "residual net": "written(flax_models.ResidualNet, 'b, 32, 32, 3')",
+    "separable net": "written(flax_models.SeparableNet, 'b, 32, 32, 3')",
+    "vision transformer": "written(flax_models.VisionTransformer, 'b, 32, 32, 3')",
+    "language model": "written(flax_models.LanguageModel, 'b, 24', 'int32')",
+    "mixer": "written(flax_models.Mixer, 'b, 16, 24')",
+    "recurrent net": "written(flax_models.Recurrent, 'b, 12, 8')",
 }
 
 ARCHITECTURES: tuple[Architecture, ...] = (
@@ -130,8 +149,14 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     *_rows("transformers", "torch", TRANSFORMERS),
     *_rows("keras.applications", "keras", KERAS),
     *_rows("tensorflow", "tensorflow", TENSORFLOW),
-    *_rows("scikit-learn", "sklearn", SKLEARN),
+    *_rows("scikit-learn", "sklearn", CLASSIFIERS, "digits"),
+    *_rows("scikit-learn", "sklearn", REGRESSORS, "diabetes"),
     *_rows("xgboost", "xgboost", XGBOOST),
     *_rows("lightgbm", "lightgbm", LIGHTGBM),
     *_rows("flax", "jax", FLAX),
 )
+
+LABELS: tuple[Architecture, ...] = tuple(
+    row for data in ("iris", "wine", "breast_cancer") for row in _rows("scikit-learn", "sklearn", CLASSIFIERS, data)
+)
+"""The same classifiers on the other tables that scikit-learn brings along: their labels are compared, row by row."""

@@ -1,6 +1,6 @@
 """Makes one architecture's model with random weights, and writes it in its framework's own format.
 
-    python -m benchmarks.compatibility.making LIBRARY NAME FOLDER
+    python -m benchmarks.compatibility.making LIBRARY NAME DATA FOLDER
 
 A process of its own for each, since one process does not import two frameworks.
 """
@@ -10,18 +10,39 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compatibility.architectures import ARCHITECTURES
+from benchmarks.compatibility.architectures import ARCHITECTURES, LABELS
 
 Names = dict[str, Any]
 
 
 def main() -> int:
     """Make the model that the command line names."""
-    library, name, folder = sys.argv[1:]
-    wanted = next(one for one in ARCHITECTURES if (one.library, one.name) == (library, name))
-    names = _MAKERS[library](Path(folder))
-    eval(wanted.code, names)  # our own table's code
+    *key, folder = sys.argv[1:]
+    wanted = next(one for one in (*ARCHITECTURES, *LABELS) if one.key == tuple(key))
+    names = _MAKERS[wanted.library](Path(folder))
+    eval(wanted.code, {**names, "data": wanted.data})  # our own table's code
     return 0
+
+
+def _wake(model: Any, inputs: Any) -> None:
+    """Has a model that was never trained say something.
+
+    What begins as zeros or ones, such as the last layer of a vision transformer, makes answers that are all the same;
+    and without the statistics of its own inputs, normalisation lets them vanish layer by layer.
+    """
+    import torch
+
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    kept = [norm.momentum for norm in norms]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.numel() > 1 and not parameter.std():
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+        for norm in norms:
+            norm.momentum = 1.0
+        model.train()(inputs)
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
 
 
 def _torch(folder: Path) -> Names:
@@ -34,10 +55,12 @@ def _torch(folder: Path) -> Names:
         torch.export.save(program, folder / "model.pt2")
 
     def image(model: Any, size: int) -> None:
+        _wake(model, torch.randn(4, 3, size, size))
         save(model, torch.randn(2, 3, size, size), {0: torch.export.Dim("batch", min=1, max=64)})
 
     def tokens(model: Any) -> None:
         wrapped = _Logits(model)
+        _wake(wrapped, torch.randint(0, 1000, (4, 16)))
         save(wrapped, torch.randint(0, 1000, (2, 16)), {0: torch.export.Dim("batch", min=1, max=64)})
 
     class _Logits(torch.nn.Module):
@@ -75,8 +98,17 @@ def _keras(folder: Path) -> Names:
 
     keras.utils.set_random_seed(0)
 
-    def applied(make: Callable[..., Any], size: int) -> None:
-        make(weights=None, input_shape=(size, size, 3), classes=10).save(folder / "model.keras")
+    def applied(make: Callable[..., Any], size: int, **settings: Any) -> None:
+        shape = (size, size, 3)
+        model = make(weights=None, input_shape=shape, classes=10, classifier_activation=None, **settings)
+        norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+        kept = [norm.momentum for norm in norms]
+        for norm in norms:  # as _wake says of PyTorch's models
+            norm.momentum = 0.0
+        model(keras.random.normal((4, *shape)), training=True)
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+        model.save(folder / "model.keras")
 
     return {"keras": keras, "applied": applied}
 
@@ -101,6 +133,7 @@ def _sklearn(folder: Path) -> Names:
         decomposition,
         ensemble,
         linear_model,
+        model_selection,
         naive_bayes,
         neighbors,
         neural_network,
@@ -110,12 +143,13 @@ def _sklearn(folder: Path) -> Names:
         tree,
     )
 
-    data, target = sklearn.datasets.load_digits(return_X_y=True)
-
-    def fitted(estimator: Any) -> None:
-        estimator.fit(data[:1200].astype("float32"), target[:1200])
-        skops.io.dump(estimator, folder / "model.skops")
-        numpy.savez(folder / "samples.npz", inputs=data[1200:].astype("float32")[:256], labels=target[1200:][:256])
+    def fitted(estimator: Any, data: str) -> None:
+        rows, target = getattr(sklearn.datasets, f"load_{data}")(return_X_y=True)
+        classes = target if data != "diabetes" else None
+        split = model_selection.train_test_split(rows, target, random_state=0, stratify=classes)
+        train, test, answers, wanted = split
+        skops.io.dump(estimator.fit(train, answers), folder / "model.skops")
+        numpy.savez(folder / "samples.npz", inputs=test.astype("float32"), labels=wanted)
 
     modules = [decomposition, ensemble, linear_model, naive_bayes, neighbors]
     modules += [neural_network, pipeline, preprocessing, svm, tree]
@@ -156,6 +190,25 @@ def _lightgbm(folder: Path) -> Names:
     return {"boosted": boosted}
 
 
+def _flax(folder: Path) -> Names:
+    import os
+
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    import jax
+    from flax import nnx
+
+    from benchmarks.compatibility import flax_models
+
+    def written(make: Callable[..., Any], shape: str, dtype: str = "float32") -> None:
+        model = make(nnx.Rngs(0))
+        model.eval()
+        example = jax.ShapeDtypeStruct(jax.export.symbolic_shape(shape), dtype)
+        exported = jax.export.export(jax.jit(lambda x: model(x)), platforms=("cpu",))(example)
+        (folder / "model.jax").write_bytes(exported.serialize())
+
+    return {"flax_models": flax_models, "written": written}
+
+
 _MAKERS: dict[str, Callable[[Path], Names]] = {
     "torchvision": _torchvision,
     "timm": _timm,
@@ -165,6 +218,7 @@ _MAKERS: dict[str, Callable[[Path], Names]] = {
     "scikit-learn": _sklearn,
     "xgboost": _xgboost,
     "lightgbm": _lightgbm,
+    "flax": _flax,
 }
 
 if __name__ == "__main__":
