@@ -19,30 +19,34 @@ def main() -> int:
     """Make the model that the command line names."""
     *key, folder = sys.argv[1:]
     wanted = next(one for one in (*ARCHITECTURES, *LABELS) if one.key == tuple(key))
-    names = _MAKERS[wanted.library](Path(folder))
+    names = MAKERS[wanted.library](Path(folder))
     eval(wanted.code, {**names, "data": wanted.data})  # our own table's code
     return 0
 
 
+_ASLEEP = 1e-2
+"""What answers vary by, as a share of their size, below which they say next to nothing of what went in."""
+
+
 def _wake(model: Any, inputs: Any) -> None:
-    """Has a model that was never trained say something.
+    """Has a model that was never trained say something of its inputs, where it does not.
 
     What begins as zeros or ones, such as the last layer of a vision transformer, makes answers that are all the same;
-    and without the statistics of its own inputs, normalisation lets them vanish layer by layer.
+    and without the statistics of its own inputs, normalisation may let them vanish layer by layer.
     """
     import torch
 
     norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
-    kept = [norm.momentum for norm in norms]
     with torch.no_grad():
+        answers = model.eval()(inputs)
+        if answers.std(0).mean() > _ASLEEP * answers.abs().mean():
+            return
         for parameter in model.parameters():
             if parameter.numel() > 1 and not parameter.std():
                 parameter.add_(torch.randn_like(parameter) * 0.05)
         for norm in norms:
             norm.momentum = 1.0
         model.train()(inputs)
-        for norm, momentum in zip(norms, kept, strict=True):
-            norm.momentum = momentum
 
 
 def _torch(folder: Path) -> Names:
@@ -101,13 +105,13 @@ def _keras(folder: Path) -> Names:
     def applied(make: Callable[..., Any], size: int, **settings: Any) -> None:
         shape = (size, size, 3)
         model = make(weights=None, input_shape=shape, classes=10, classifier_activation=None, **settings)
-        norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-        kept = [norm.momentum for norm in norms]
-        for norm in norms:  # as _wake says of PyTorch's models
-            norm.momentum = 0.0
-        model(keras.random.normal((4, *shape)), training=True)
-        for norm, momentum in zip(norms, kept, strict=True):
-            norm.momentum = momentum
+        inputs = keras.random.normal((4, *shape))
+        answers = keras.ops.convert_to_numpy(model(inputs))
+        if answers.std(0).mean() <= _ASLEEP * abs(answers).mean():  # as _wake says
+            for layer in model._flatten_layers():
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.momentum = 0.0
+            model(inputs, training=True)
         model.save(folder / "model.keras")
 
     return {"keras": keras, "applied": applied}
@@ -209,7 +213,7 @@ def _flax(folder: Path) -> Names:
     return {"flax_models": flax_models, "written": written}
 
 
-_MAKERS: dict[str, Callable[[Path], Names]] = {
+MAKERS: dict[str, Callable[[Path], Names]] = {
     "torchvision": _torchvision,
     "timm": _timm,
     "transformers": _transformers,
