@@ -110,7 +110,7 @@ CLASSIFIERS = {
     "MLPClassifier": "fitted(neural_network.MLPClassifier((32,), max_iter=60, random_state=0), data)",
     "KNeighborsClassifier": "fitted(neighbors.KNeighborsClassifier(), data)",
     "GaussianNB": "fitted(naive_bayes.GaussianNB(), data)",
-    "StandardScaler, PCA, SVC": "fitted(pipeline.make_pipeline(preprocessing.StandardScaler(), decomposition.PCA(10), svm.SVC(probability=True, random_state=0)), data)",
+    "StandardScaler, PCA, SVC": "fitted(pipeline.make_pipeline(preprocessing.StandardScaler(), decomposition.PCA(4), svm.SVC(probability=True, random_state=0)), data)",
 }  # fmt: skip
 
 REGRESSORS = {
