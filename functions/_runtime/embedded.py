@@ -66,6 +66,7 @@ class EmbeddedHooks:
             "POLYGLOT_ENGINE": self._environ.get("POLYGLOT_ENGINE", "process"),
             "POLYGLOT_FORWARD": f"{addresses.bucket}={self._tenant}@{addresses.broker_url}",
             "POLYGLOT_TRAINING_DISK": self._environ.get("POLYGLOT_TRAINING_DISK", ""),
+            "POLYGLOT_TRANSLATOR_MEMORY": self._environ.get("POLYGLOT_TRANSLATOR_MEMORY", ""),
             "POLYGLOT_DATA": str(self._data),
             "POLYGLOT_PLATFORM_PID": str(os.getpid()),
         }

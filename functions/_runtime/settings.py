@@ -67,6 +67,10 @@ def _runs_trainings(function: Function) -> bool:
     return bool(function.engine)
 
 
+def _measures(function: Function) -> bool:
+    return bool(function.variants)
+
+
 CONFIG_MAP = f"ConfigMap {cluster.SETTINGS}"
 S3_SECRET = f"Secret {cluster.S3_SECRET}"
 KEY_SECRET = f"Secret {cluster.key_secret('<role>')}, as files"
@@ -148,6 +152,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "POLYGLOT_TRAINING_DISK", "the most bytes that one training may write; 10 GiB if not set", NUMBER, CONFIG_MAP,
         _runs_trainings, str(10 << 30), default=str(10 << 30),
+    ),
+    Setting(
+        "POLYGLOT_TRANSLATOR_MEMORY", "the most memory of one translation or its measuring, in bytes, at least 1 GiB "
+        "less than its Service has; 4 GiB if not set", NUMBER, CONFIG_MAP, _measures, str(4 << 30),
+        default=str(4 << 30),
     ),
     Setting(
         "POLYGLOT_LOG_FORMAT", "how a function's log is written", LOG_FORMAT, CONFIG_MAP, _all, "json", default="text",

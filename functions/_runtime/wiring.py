@@ -84,10 +84,11 @@ class WiredPorts:
     @cached_property
     def translator(self) -> Translator:
         """What starts translators."""
-        from functions._backends.translator import ChildTranslator
+        from functions._backends.translator import ChildTranslator, Limits
 
+        limits = Limits(memory=int(self._values.get("POLYGLOT_TRANSLATOR_MEMORY") or Limits.memory))
         private = [self._values[name] for name in ("POLYGLOT_DATA", "POLYGLOT_KEYS") if self._values.get(name)]
-        return ChildTranslator(hidden=[Path(folder) for folder in private if Path(folder).is_dir()])
+        return ChildTranslator(limits, [Path(folder) for folder in private if Path(folder).is_dir()])
 
     @cached_property
     def issuer(self) -> Issuer | None:

@@ -21,6 +21,8 @@ import pytest
 from functions._backends.process_tree import tree
 from functions._backends.translator import ChildTranslator, Limits
 from functions._domain.errors import RejectedContent, Unavailable
+from functions._runtime.wiring import WiredPorts
+from functions.declaration import by_name
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("translator")]
 
@@ -250,6 +252,12 @@ def test_a_framework_that_nobody_translates_is_refused(models: Path, tmp_path: P
 def test_a_limit_ends_the_child_and_is_named(models: Path, tmp_path: Path, limits: Limits, named: str) -> None:
     with pytest.raises(RejectedContent, match=f"the limit of {named}"):
         ChildTranslator(limits).translate("torch", models / "mlp", tmp_path, {})
+
+
+def test_how_much_memory_a_translation_may_have_is_a_setting(models: Path, tmp_path: Path) -> None:
+    ports = WiredPorts(by_name("translate"), {"POLYGLOT_TRANSLATOR_MEMORY": str(100 * 2**20)})
+    with pytest.raises(RejectedContent, match=r"the limit of 0\.0977 GiB of memory"):
+        ports.translator.translate("torch", models / "mlp", tmp_path, {})
 
 
 def test_a_child_ended_by_somebody_else_may_be_tried_again_and_saw_no_secret(
